@@ -1,0 +1,258 @@
+/* log.c - a priority, an id and words in, one line out.
+ *
+ * The line is made on the stack: it can be written when memory is out. Knows nothing of who logs, and keeps errno.
+ */
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#define TEXT_MAX 2048
+#define ID_MAX 64
+#define FIXED_MAX 128      /* priority, timestamp, level and the fields' names */
+#define ESCAPE_EXPANSION 6 /* a control byte becomes a \u00XX */
+
+struct line {
+	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + sizeof((struct error *)NULL)->hint)];
+	size_t len;
+};
+
+static const struct level {
+	int priority;
+	const char *name;
+} levels[] = {
+	{LOG_ERR, "error"}, {LOG_WARNING, "warning"}, {LOG_NOTICE, "notice"}, {LOG_INFO, "info"}, {LOG_DEBUG, "debug"},
+};
+
+int
+log_level_parse(const char *name)
+{
+	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+		if (strcmp(levels[i].name, name) == 0)
+			return levels[i].priority;
+	}
+	return -1;
+}
+
+const char *
+log_level_name(int priority)
+{
+	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+		if (levels[i].priority == priority)
+			return levels[i].name;
+	}
+	return NULL;
+}
+
+static bool
+is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+	struct stat st;
+
+	return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+	       (uintmax_t)st.st_dev == device && (uintmax_t)st.st_ino == inode;
+}
+
+void
+log_init(struct log *log, int fd, int level, enum log_format format)
+{
+	*log = (struct log){.fd = fd, .level = level, .format = format, .journal = is_journal(fd)};
+}
+
+static void
+add(struct line *line, const char *text, size_t len)
+{
+	assert(len <= sizeof line->data - line->len);
+	memcpy(line->data + line->len, text, len);
+	line->len += len;
+}
+
+static void
+add_str(struct line *line, const char *text)
+{
+	add(line, text, strlen(text));
+}
+
+/* The short forms that JSON and logfmt have in common; NULL when c has none. */
+static const char *
+short_escape(char c)
+{
+	switch (c) {
+	case '"':
+		return "\\\"";
+	case '\\':
+		return "\\\\";
+	case '\n':
+		return "\\n";
+	case '\r':
+		return "\\r";
+	case '\t':
+		return "\\t";
+	default:
+		return NULL;
+	}
+}
+
+/* Adds one character and returns its bytes. A terminal obeys C1 controls (U+0080 to U+009F) too; JSON must be UTF-8. */
+static size_t
+add_escaped_char(struct line *line, enum log_format format, const char *text, size_t len)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	const char *escape = short_escape(*text);
+	size_t size = utf8_char(text, len);
+	char hex[ESCAPE_EXPANSION + 1];
+
+	if (escape != NULL) {
+		add_str(line, escape);
+		return 1;
+	}
+	if (size == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0)
+		snprintf(hex, sizeof hex, "\\u%04x", (unsigned int)bytes[1]);
+	else if (size == 1 && (bytes[0] < 0x20 || bytes[0] == 0x7f))
+		snprintf(hex, sizeof hex, format == LOG_FORMAT_JSON ? "\\u%04x" : "\\x%02x", (unsigned int)bytes[0]);
+	else if (size == 0 && format == LOG_FORMAT_JSON)
+		strcpy(hex, "\\ufffd");
+	else if (size == 0)
+		snprintf(hex, sizeof hex, "\\x%02x", (unsigned int)bytes[0]);
+	else {
+		add(line, text, size);
+		return size;
+	}
+	add_str(line, hex);
+	return size == 0 ? 1 : size;
+}
+
+static void
+add_field(struct line *line, enum log_format format, const char *name, const char *text)
+{
+	size_t len = strlen(text);
+
+	add_str(line, format == LOG_FORMAT_JSON ? ",\"" : " ");
+	add_str(line, name);
+	add_str(line, format == LOG_FORMAT_JSON ? "\":\"" : "=\"");
+	for (size_t i = 0; i < len;)
+		i += add_escaped_char(line, format, text + i, len - i);
+	add(line, "\"", 1);
+}
+
+static void
+add_timestamp(struct line *line, enum log_format format)
+{
+	int64_t now_us = clock_wall_us();
+	time_t seconds = (time_t)(now_us / 1000000);
+	int millis = (int)(now_us / 1000 % 1000);
+	char date[48];
+	char text[64];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof text, format == LOG_FORMAT_JSON ? "\"ts\":\"%s.%03dZ\"," : "ts=%s.%03dZ ", date, millis);
+	add_str(line, text);
+}
+
+/* syslog has priorities more urgent than an error; they keep their number for the journal. */
+static void
+add_head(struct line *line, const struct log *log, int priority, const char *id)
+{
+	const char *level = log_level_name(priority < LOG_ERR ? LOG_ERR : priority);
+	bool json = log->format == LOG_FORMAT_JSON;
+	char number[] = {'<', (char)('0' + priority), '>'};
+
+	if (log->journal)
+		add(line, number, sizeof number);
+	if (json)
+		add_str(line, "{");
+	if (!log->journal)
+		add_timestamp(line, log->format);
+	add_str(line, json ? "\"level\":\"" : "level=");
+	add_str(line, level);
+	add_str(line, json ? "\",\"id\":\"" : " id=");
+	add_str(line, id);
+	if (json)
+		add_str(line, "\"");
+}
+
+/* What the reader of the log cannot take is lost: there is nobody left to tell. */
+static void
+write_line(int fd, const struct line *line)
+{
+	size_t done = 0;
+
+	while (done < line->len) {
+		ssize_t n = write(fd, line->data + done, line->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		done += (size_t)n;
+	}
+}
+
+static bool
+is_dropped(const struct log *log, int priority, const char *id)
+{
+	assert(priority >= LOG_EMERG && priority <= LOG_DEBUG);
+	assert(id[0] != '\0' && strlen(id) <= ID_MAX);
+	assert(strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(id));
+	(void)id;
+	return priority > log->level;
+}
+
+static void
+write_entry(const struct log *log, int priority, const char *id, const char *message, const char *hint)
+{
+	int saved_errno = errno;
+	struct line line;
+
+	line.len = 0;
+	add_head(&line, log, priority, id);
+	add_field(&line, log->format, "msg", message);
+	if (hint[0] != '\0')
+		add_field(&line, log->format, "hint", hint);
+	add_str(&line, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
+	write_line(log->fd, &line);
+	errno = saved_errno;
+}
+
+void
+log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)
+{
+	static const char dots[] = "...";
+	char text[TEXT_MAX + 1];
+	va_list args;
+	int len;
+
+	if (is_dropped(log, priority, id))
+		return;
+	va_start(args, fmt);
+	len = vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	if (len < 0)
+		text[0] = '\0';
+	if (len > TEXT_MAX)
+		strcpy(text + utf8_whole(text, TEXT_MAX - strlen(dots)), dots);
+	write_entry(log, priority, id, text, "");
+}
+
+void
+log_error(const struct log *log, int priority, const char *id, const struct error *err)
+{
+	if (!is_dropped(log, priority, id))
+		write_entry(log, priority, id, err->message, err->hint);
+}

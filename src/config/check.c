@@ -1,0 +1,102 @@
+/* check.c - a struct config in, complaints about what does not fit together out. Changes nothing. */
+#include "config/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/conninfo.h"
+#include "config/options.h"
+#include "config/value.h"
+
+/* A value as the file would have it, of an option directly in the section outbox or database. */
+static void
+print_option(const struct config *cfg, const char *section, const char *name, struct buf *out)
+{
+	value_print(options_find(section, NULL, name), (const char *)cfg + options_find_section(section)->offset, out);
+}
+
+static void
+check_poll(const struct config *cfg, struct config_problems *problems)
+{
+	struct buf low __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf high __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	if (cfg->outbox.poll_min_ms <= cfg->outbox.poll_max_ms)
+		return;
+	print_option(cfg, "outbox", "poll_min", &low);
+	print_option(cfg, "outbox", "poll_max", &high);
+	config_complain(cfg, "outbox.poll_min", problems, CONFIG_ERROR, "%s is longer than poll_max, which is %s",
+	                buf_str(&low), buf_str(&high));
+}
+
+static void
+check_hold(const struct config *cfg, struct config_problems *problems)
+{
+	struct buf hold __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf session __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	/* PostgreSQL would end the session of a batch that waits, before the relay lets go of it. */
+	if (cfg->outbox.hold_max_ms < cfg->database.session_timeout_ms)
+		return;
+	print_option(cfg, "outbox", "hold_max", &hold);
+	print_option(cfg, "database", "session_timeout", &session);
+	config_complain(cfg, "outbox.hold_max", problems, CONFIG_ERROR,
+	                "%s is not shorter than database.session_timeout, which is %s", buf_str(&hold),
+	                buf_str(&session));
+}
+
+static const char *
+column_option(size_t column)
+{
+	size_t offset = offsetof(struct outbox_config, columns) + column * sizeof(char *);
+
+	for (size_t i = 0; i < options_count; i++)
+		if (options_all[i].group != NULL && options_all[i].offset == offset)
+			return options_all[i].name;
+	return ""; /* every column is in the table; a test says so */
+}
+
+static void
+check_pair(const struct config *cfg, size_t a, size_t b, struct config_problems *problems)
+{
+	char *const *columns = cfg->outbox.columns;
+	/* The complaint goes to the later one, unless that has its default and the earlier one has not. */
+	bool earlier = strcmp(columns[a], column_option(a)) != 0 && strcmp(columns[b], column_option(b)) == 0;
+	char path[64];
+
+	if (columns[a][0] == '\0' || strcmp(columns[a], columns[b]) != 0)
+		return;
+	(void)snprintf(path, sizeof(path), "outbox.columns.%s", column_option(earlier ? a : b));
+	config_complain(cfg, path, problems, CONFIG_ERROR,
+	                "\"%s\" is the column of %s already; name another, or \"\" if the table has none", columns[a],
+	                column_option(earlier ? b : a));
+}
+
+static void
+check_columns(const struct config *cfg, struct config_problems *problems)
+{
+	for (size_t b = 0; b < COL_COUNT; b++)
+		for (size_t a = 0; a < b; a++)
+			check_pair(cfg, a, b, problems);
+	if (cfg->outbox.columns[COL_SENT_AT][0] == '\0' && cfg->outbox.settle == SETTLE_MARK)
+		config_complain(cfg, "outbox.columns.sent_at", problems, CONFIG_ERROR,
+		                "must not be empty with \"settle: mark\"; name a timestamp column, or set "
+		                "\"settle: delete\"");
+}
+
+static void
+check_password(const struct config *cfg, struct config_problems *problems)
+{
+	if (cfg->database.password_file[0] != '\0' && conninfo_has_password(cfg->database.conninfo))
+		config_complain(cfg, "database.password_file", problems, CONFIG_ERROR,
+		                "the connection string has a password too; remove it there");
+}
+
+void
+check_options(const struct config *cfg, struct config_problems *problems)
+{
+	check_poll(cfg, problems);
+	check_hold(cfg, problems);
+	check_columns(cfg, problems);
+	check_password(cfg, problems);
+}

@@ -1,0 +1,172 @@
+# Every room in one library: the programs and the tests link what they use of it.
+noinst_LIBRARIES += libpgoutbox.a
+
+libpgoutbox_a_SOURCES = \
+	src/admin/conn.c \
+	src/admin/conn.h \
+	src/admin/inspect.c \
+	src/admin/inspect.h \
+	src/admin/install.c \
+	src/admin/install.h \
+	src/admin/migrate.c \
+	src/admin/migrate.h \
+	src/admin/script.c \
+	src/admin/script.h \
+	src/admin/target.c \
+	src/admin/target.h \
+	src/admin/texts.h \
+	src/admin/turn.c \
+	src/admin/turn.h \
+	src/base/arena.c \
+	src/base/arena.h \
+	src/base/backoff.c \
+	src/base/backoff.h \
+	src/base/buf.c \
+	src/base/buf.h \
+	src/base/clock.c \
+	src/base/clock.h \
+	src/base/error.c \
+	src/base/error.h \
+	src/base/log.c \
+	src/base/log.h \
+	src/base/slice.h \
+	src/base/utf8.c \
+	src/base/utf8.h \
+	src/base/watch.h \
+	src/config/check.c \
+	src/config/check.h \
+	src/config/config.c \
+	src/config/config.h \
+	src/config/config_print.c \
+	src/config/config_print_man.c \
+	src/config/config_problems.c \
+	src/config/conninfo.c \
+	src/config/conninfo.h \
+	src/config/document.c \
+	src/config/document.h \
+	src/config/loader.c \
+	src/config/loader.h \
+	src/config/options.c \
+	src/config/options.def \
+	src/config/options.h \
+	src/config/password.c \
+	src/config/password.h \
+	src/config/quote.c \
+	src/config/quote.h \
+	src/config/secret.c \
+	src/config/secret.h \
+	src/config/suggest.c \
+	src/config/suggest.h \
+	src/config/syntax.c \
+	src/config/syntax.h \
+	src/config/value.c \
+	src/config/value.h \
+	src/metrics/exposition.c \
+	src/metrics/metrics.c \
+	src/metrics/metrics.def \
+	src/metrics/metrics.h \
+	src/metrics/process.c \
+	src/metrics/process.h \
+	src/metrics/rows.c \
+	src/metrics/rows.h \
+	src/metrics/storage.h \
+	src/model/batch.c \
+	src/model/batch.h \
+	src/model/event.h \
+	src/model/message.h \
+	src/relay/keyset.c \
+	src/relay/keyset.h \
+	src/relay/outlet.c \
+	src/relay/outlet.h \
+	src/relay/pipe.c \
+	src/relay/pipe.h \
+	src/relay/relay.c \
+	src/relay/relay.h \
+	src/route/headers.c \
+	src/route/headers.h \
+	src/route/router.c \
+	src/route/router.h \
+	src/route/template.c \
+	src/route/template.h \
+	src/route/text.c \
+	src/route/text.h \
+	src/route/topic.c \
+	src/route/topic.h \
+	src/serve/health.c \
+	src/serve/health.h \
+	src/serve/http.c \
+	src/serve/http.h \
+	src/serve/listen.c \
+	src/serve/listen.h \
+	src/serve/loop.c \
+	src/serve/loop.h \
+	src/serve/notify.c \
+	src/serve/notify.h \
+	src/serve/signals.c \
+	src/serve/signals.h \
+	src/sink/classify.c \
+	src/sink/classify.h \
+	src/sink/events.c \
+	src/sink/producer.c \
+	src/sink/producer.h \
+	src/sink/producer_impl.h \
+	src/sink/properties.c \
+	src/sink/properties.h \
+	src/sink/reach.c \
+	src/sink/reach.h \
+	src/sink/topics.c \
+	src/sink/topics.h \
+	src/source/barrier.c \
+	src/source/barrier.h \
+	src/source/bell.c \
+	src/source/bell.h \
+	src/source/keeper.c \
+	src/source/keeper.h \
+	src/source/ladder.c \
+	src/source/ladder.h \
+	src/source/lane.c \
+	src/source/lane.h \
+	src/source/layout.c \
+	src/source/layout.h \
+	src/source/layout_problems.c \
+	src/source/session.c \
+	src/source/session.h \
+	src/source/share.c \
+	src/source/share.h \
+	src/source/sqlstate.c \
+	src/source/sqlstate.h \
+	src/source/statements.c \
+	src/source/statements.h
+
+# sql/ is the single source of what the programs say to PostgreSQL when they set things up.
+EMBEDDED_SQL = \
+	sql/claim-index.sql \
+	sql/drop-index.sql \
+	sql/grant-delete.sql \
+	sql/grants.sql \
+	sql/notify.sql \
+	sql/register.sql \
+	sql/schema.sql \
+	sql/table.sql
+sqldir = $(pkgdatadir)/sql
+dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL)
+
+nodist_libpgoutbox_a_SOURCES = src/admin/texts.c
+src/admin/texts.c: $(EMBEDDED_SQL) src/admin/embed.sh
+	$(AM_V_GEN)$(MKDIR_P) src/admin && \
+		(cd $(srcdir) && $(SHELL) src/admin/embed.sh $(EMBEDDED_SQL)) >$@.tmp && mv $@.tmp $@
+CLEANFILES += src/admin/texts.c
+EXTRA_DIST += src/admin/embed.sh
+
+LIBPGOUTBOX = libpgoutbox.a \
+	$(LIBPQ_LIBS) $(RDKAFKA_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS)
+
+sbin_PROGRAMS += pgoutboxd
+pgoutboxd_SOURCES = src/pgoutboxd.c
+pgoutboxd_LDADD = $(LIBPGOUTBOX)
+
+bin_PROGRAMS += pgoutboxctl
+pgoutboxctl_SOURCES = src/pgoutboxctl.c
+pgoutboxctl_LDADD = $(LIBPGOUTBOX) $(CURL_LIBS)
+
+dist_man_MANS = man/pgoutboxctl.8

@@ -1,0 +1,242 @@
+/* outlet.c - in: messages; out: reports by slot, and whether Kafka serves. Knows neither lanes nor PostgreSQL. */
+#include "relay/outlet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+
+#define REBUILD_MIN_MS 100
+#define REBUILD_MAX_MS 10000
+
+struct outlet {
+	struct watch timer; /* first: the timer is the outlet */
+	struct outlet_options opt;
+	struct outlet_events events;
+	struct producer *producer; /* NULL between a fatal one and the next */
+	struct backoff rebuild;
+	bool broken;   /* turned fatal: to be replaced from the loop */
+	bool up;
+	bool unreachable;       /* librdkafka's word */
+	int64_t last_report_us; /* or the first send after quiet */
+	int64_t down_since_us;
+};
+
+static void
+set_up(struct outlet *o, bool up, const char *reason)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (o->up == up)
+		return;
+	o->up = up;
+	metrics_set_at(o->opt.metrics, METRIC_UP, METRIC_SIDE_KAFKA, up);
+	metrics_set_at(o->opt.metrics, METRIC_OUTAGE_SINCE, METRIC_SIDE_KAFKA, up ? 0 : clock_wall_us());
+	if (up) {
+		log_write(o->opt.log, LOG_NOTICE, "kafka-outage-end", "Kafka serves again after %lld ms",
+		          (long long)(now_us - o->down_since_us) / 1000);
+	} else {
+		o->down_since_us = now_us;
+		metrics_add_at(o->opt.metrics, METRIC_OUTAGES, METRIC_SIDE_KAFKA, 1);
+		log_write(o->opt.log, LOG_ERR, "kafka-outage-begin", "Kafka does not serve: %s; events wait in the table", reason);
+	}
+	o->events.serves(o->events.ctx, up, reason);
+}
+
+static void
+on_report(void *ctx, const struct report *r)
+{
+	struct outlet *o = ctx;
+
+	o->last_report_us = clock_mono_us();
+	if (r->class == SEND_OK) {
+		o->unreachable = false;
+		backoff_reset(&o->rebuild);
+		set_up(o, true, NULL);
+	}
+	o->events.report(o->events.ctx, r->opaque, r);
+}
+
+static void
+on_reachable(void *ctx, bool up, const char *reason)
+{
+	struct outlet *o = ctx;
+
+	o->unreachable = !up;
+	set_up(o, up, reason);
+}
+
+static void
+on_fatal(void *ctx, const char *reason)
+{
+	struct outlet *o = ctx;
+
+	log_write(o->opt.log, LOG_ERR, "producer-fatal", "the Kafka producer cannot go on and is made anew: %s", reason);
+	o->broken = true;
+	o->timer.deadline_us = clock_mono_us();
+}
+
+static void
+on_log(void *ctx, int priority, const char *text)
+{
+	struct outlet *o = ctx;
+
+	log_write(o->opt.log, priority, "librdkafka", "%s", text);
+}
+
+static int
+make_producer(struct outlet *o, struct error *err)
+{
+	struct producer_events events = {.report = on_report, .reachable = on_reachable, .fatal = on_fatal, .log = on_log, .ctx = o};
+
+	if (producer_new(&o->opt.producer, &events, &o->producer, err) != 0)
+		return -1;
+	if (loop_add(o->opt.loop, producer_watch(o->producer), err) != 0) {
+		producer_free(o->producer);
+		o->producer = NULL;
+		return -1;
+	}
+	o->broken = false;
+	return 0;
+}
+
+static void
+drop_producer(struct outlet *o)
+{
+	if (o->producer == NULL)
+		return;
+	loop_remove(o->opt.loop, producer_watch(o->producer));
+	producer_free(o->producer);
+	o->producer = NULL;
+}
+
+static void
+rebuild(struct outlet *o, int64_t now_us)
+{
+	struct error err;
+
+	if (o->producer != NULL) {
+		o->opt.producer.batch_bytes = producer_batch_bytes(o->producer);
+		drop_producer(o);
+		metrics_add(o->opt.metrics, METRIC_PRODUCER_REBUILDS, 1);
+		o->events.rebuilt(o->events.ctx);
+	}
+	if (make_producer(o, &err) != 0) {
+		log_error(o->opt.log, LOG_ERR, "producer-rebuild-failed", &err);
+		o->timer.deadline_us = now_us + backoff_next_ms(&o->rebuild) * 1000LL;
+	}
+}
+
+/* Looks for a stall as long as messages are in flight; otherwise sleeps. */
+static void
+check_stall(struct outlet *o, int64_t now_us)
+{
+	int64_t stall_us = o->opt.stall_ms * 1000;
+
+	if (outlet_in_flight(o) == 0)
+		return;
+	if (now_us - o->last_report_us < stall_us) {
+		o->timer.deadline_us = o->last_report_us + stall_us;
+		return;
+	}
+	set_up(o, false, "messages stay without an answer");
+	o->timer.deadline_us = now_us + stall_us;
+}
+
+static void
+fire(struct watch *w, short revents, int64_t now_us)
+{
+	struct outlet *o = (struct outlet *)w;
+
+	(void)revents;
+	o->timer.deadline_us = CLOCK_NEVER;
+	if (o->broken || o->producer == NULL)
+		rebuild(o, now_us);
+	else
+		check_stall(o, now_us);
+}
+
+int
+outlet_new(const struct outlet_options *opt, const struct outlet_events *events, struct outlet **ret_outlet, struct error *err)
+{
+	struct outlet *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return error_set(err, ERR_FATAL, "out of memory");
+	o->opt = *opt;
+	o->events = *events;
+	o->up = true;
+	o->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
+	backoff_init(&o->rebuild, REBUILD_MIN_MS, REBUILD_MAX_MS, (uint64_t)clock_mono_us());
+	if (loop_add(opt->loop, &o->timer, err) != 0) {
+		free(o);
+		return -1;
+	}
+	if (make_producer(o, err) != 0) {
+		loop_remove(opt->loop, &o->timer);
+		free(o);
+		return -1;
+	}
+	metrics_set_at(opt->metrics, METRIC_UP, METRIC_SIDE_KAFKA, 1);
+	metrics_set_at(opt->metrics, METRIC_OUTAGE_SINCE, METRIC_SIDE_KAFKA, 0);
+	*ret_outlet = o;
+	return 0;
+}
+
+void
+outlet_abandon(struct outlet *o)
+{
+	if (o != NULL)
+		drop_producer(o);
+}
+
+void
+outlet_free(struct outlet *o)
+{
+	if (o == NULL)
+		return;
+	drop_producer(o);
+	loop_remove(o->opt.loop, &o->timer);
+	free(o);
+}
+
+int
+outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum send_class *ret_class, struct error *err)
+{
+	if (o->producer == NULL || o->broken) {
+		*ret_class = SEND_OUTAGE;
+		return error_set(err, ERR_RETRY, "the Kafka producer is being made anew");
+	}
+	if (producer_in_flight(o->producer) == 0) {
+		o->last_report_us = clock_mono_us();
+		o->timer.deadline_us = o->last_report_us + o->opt.stall_ms * 1000;
+	}
+	return producer_send(o->producer, m, slot, ret_class, err);
+}
+
+void
+outlet_warm_topic(struct outlet *o, const char *topic)
+{
+	if (o->producer != NULL)
+		producer_warm_topic(o->producer, topic);
+}
+
+void
+outlet_purge(struct outlet *o)
+{
+	if (o->producer != NULL)
+		producer_purge(o->producer);
+}
+
+size_t
+outlet_in_flight(const struct outlet *o)
+{
+	return o->producer != NULL ? producer_in_flight(o->producer) : 0;
+}
+
+bool
+outlet_serves(const struct outlet *o)
+{
+	return o->up;
+}

@@ -1,0 +1,674 @@
+/* pipe.c - in: rings, claimed batches, reports; out: turns for the lane, messages for the outlet. Knows neither SQL nor librdkafka. */
+#include "relay/pipe.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "relay/keyset.h"
+
+#define ROWS_MIN 50              /* a claim after trouble */
+#define ACK_QUICK_US 250000      /* a batch acknowledged within this lets claims grow, */
+#define ACK_SLOW_US 1000000      /* beyond this, shrink */
+#define RETRY_MIN_MS 100         /* pause after refused events */
+#define RETRY_MAX_MS 30000
+#define REOPEN_MIN_MS 50         /* pause before a lost session is opened again */
+#define REOPEN_MAX_MS 1000
+#define PINGS_A_TIMEOUT 3        /* an idle session speaks so often within the server's patience */
+
+struct pipe {
+	struct watch timer; /* first: the timer is the pipe */
+	struct pipe_shared *sh;
+	struct lane *lane;
+	bool wanted;
+	bool lost;           /* a session that had the lane is gone */
+	struct batch *batch; /* claimed, not yet fully settled; NULL = none */
+	struct keyset held;  /* keys behind a parked event */
+	bool rung;
+	bool reread_parked;
+	uint64_t waits_lsn;    /* the batch may be published once WAL is flushed up to here; 0 = need not wait */
+	int64_t rows;          /* the next claim's limit */
+	int64_t hold_until_us; /* an attached batch is detached then */
+	int64_t not_before_us; /* no claim before: events were refused */
+	int64_t reopen_us;
+	struct backoff retry, reopen;
+};
+
+static void pipe_step(struct pipe *p, int64_t now_us);
+
+/* --- publishing --- */
+
+/* Refuses an event for now; later events of its key must not pass it within this batch. */
+static void
+refuse(struct slot *slot, struct keyset *behind)
+{
+	batch_move(slot, EV_REFUSED);
+	if (keyset_add(behind, slot->ev.key) != 0)
+		behind->stale = true; /* out of memory: publish() stops the whole batch */
+}
+
+static void
+poison(struct pipe *p, struct slot *slot, const char *reason)
+{
+	slot->reason = arena_copy(&slot->batch->arena, slice_from(reason));
+	batch_move(slot, EV_POISONED);
+	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
+	log_write(p->sh->log, LOG_ERR, "event-parked", "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
+	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
+		log_write(p->sh->log, LOG_CRIT, "out-of-memory", "could not hold back a key: out of memory");
+}
+
+/* One event to the outlet; -1 when the batch must stop here. */
+static int
+publish_event(struct pipe *p, struct slot *slot, struct keyset *behind)
+{
+	struct message msg;
+	struct error err;
+	enum send_class class;
+
+	if (keyset_has(&p->held, slot->ev.key) || keyset_has(behind, slot->ev.key)) {
+		refuse(slot, behind);
+		return 0;
+	}
+	if (router_route(p->sh->router, &slot->ev, &slot->batch->arena, &msg, &err) != 0) {
+		if (err.kind != ERR_POISON)
+			return -1;
+		poison(p, slot, err.message);
+		return 0;
+	}
+	slot->topic = msg.topic;
+	if (outlet_send(p->sh->outlet, &msg, slot, &class, &err) == 0) {
+		batch_move(slot, EV_SENT);
+		return 0;
+	}
+	if (class == SEND_POISON)
+		poison(p, slot, err.message);
+	else if (class == SEND_TOPIC) {
+		metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_TOPIC, 1);
+		refuse(slot, behind);
+	} else
+		return -1;
+	return 0;
+}
+
+static void
+publish(struct pipe *p, struct batch *b)
+{
+	struct keyset behind = KEYSET_INIT;
+	size_t i;
+
+	for (i = 0; i < b->count; i++)
+		if (publish_event(p, &b->slots[i], &behind) != 0)
+			break;
+	for (; i < b->count; i++)
+		batch_move(&b->slots[i], EV_REFUSED);
+	b->produced_us = clock_mono_us();
+	keyset_done(&behind);
+}
+
+/* Promise 6: what a crash of the database could still undo waits for its WAL (see source/barrier.h). */
+static void
+take_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
+{
+	struct batch *b = r->claimed;
+
+	b->owner = p;
+	p->batch = b;
+	p->sh->busy_us = now_us;
+	p->hold_until_us = now_us + p->sh->cfg->hold_max_ms * 1000;
+	metrics_observe(p->sh->metrics, METRIC_BATCH_EVENTS, (int64_t)b->count);
+	metrics_observe(p->sh->metrics, METRIC_BATCH_BYTES, (int64_t)b->bytes);
+	if (r->wal_insert_lsn <= r->wal_flush_lsn || r->wal_insert_lsn <= p->sh->safe_lsn) {
+		publish(p, b);
+		return;
+	}
+	p->waits_lsn = r->wal_insert_lsn;
+	p->sh->need_flush(p->sh->ctx, p->waits_lsn);
+}
+
+/* The batch was never published, and will not be in this transaction. */
+static void
+give_back(struct pipe *p)
+{
+	for (size_t i = 0; i < p->batch->count; i++)
+		batch_move(&p->batch->slots[i], EV_REFUSED);
+	p->waits_lsn = 0;
+}
+
+void
+pipe_flushed(struct pipe *p)
+{
+	if (p->waits_lsn == 0 || p->waits_lsn > p->sh->safe_lsn)
+		return;
+	p->waits_lsn = 0;
+	publish(p, p->batch);
+	pipe_step(p, clock_mono_us());
+}
+
+/* --- reports --- */
+
+static void
+acked(struct pipe *p, struct slot *slot)
+{
+	const struct event *ev = &slot->ev;
+
+	batch_move(slot, EV_ACKED);
+	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
+	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
+	if (ev->created_at_ms > 0)
+		metrics_observe(p->sh->metrics, METRIC_END_TO_END_SECONDS, clock_wall_us() - ev->created_at_ms * 1000);
+}
+
+static void
+failed(struct pipe *p, struct slot *slot, const struct report *r)
+{
+	static const unsigned label[] = {
+		[SEND_OUTAGE] = METRIC_CLASS_OUTAGE, [SEND_TOPIC] = METRIC_CLASS_TOPIC, [SEND_FATAL] = METRIC_CLASS_FATAL};
+
+	if (r->class == SEND_POISON) {
+		poison(p, slot, r->reason);
+		return;
+	}
+	batch_move(slot, EV_REFUSED);
+	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, label[r->class], 1);
+	if (r->class == SEND_TOPIC && slot->batch->counts[EV_REFUSED] == 1)
+		log_write(p->sh->log, LOG_WARNING, "topic-trouble", "topic \"%s\" does not take events now: %s; they wait", slot->topic,
+		          r->reason);
+}
+
+/* Events of a refused event's key that are out already: promise 2's one exception. */
+static void
+count_overtaken(struct pipe *p, const struct batch *b)
+{
+	uint64_t overtaken = 0;
+
+	if (b->counts[EV_REFUSED] + b->counts[EV_POISONED] == 0)
+		return;
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->slots[i].state != EV_REFUSED && b->slots[i].state != EV_POISONED)
+			continue;
+		for (size_t j = i + 1; j < b->count; j++)
+			if ((b->slots[j].state == EV_ACKED || b->slots[j].state == EV_SETTLED) &&
+			    slice_equal(b->slots[i].ev.key, b->slots[j].ev.key)) {
+				overtaken++;
+				break;
+			}
+	}
+	if (overtaken == 0)
+		return;
+	metrics_add(p->sh->metrics, METRIC_EVENTS_OVERTAKEN, overtaken);
+	log_write(p->sh->log, LOG_WARNING, "events-overtaken",
+	          "%" PRIu64 " events were refused after later ones of their key had been accepted", overtaken);
+}
+
+/* The whole batch was heard of: learn from how it went. */
+static void
+batch_heard(struct pipe *p, int64_t now_us)
+{
+	struct batch *b = p->batch;
+	int64_t took_us = now_us - b->produced_us;
+
+	count_overtaken(p, b);
+	metrics_observe(p->sh->metrics, METRIC_ACKNOWLEDGEMENT_SECONDS, took_us);
+	if (b->counts[EV_REFUSED] > 0) {
+		p->rows = ROWS_MIN;
+		return;
+	}
+	backoff_reset(&p->retry);
+	if (took_us < ACK_QUICK_US)
+		p->rows *= 2;
+	else if (took_us > ACK_SLOW_US)
+		p->rows /= 2;
+	if (p->rows > p->sh->cfg->batch_rows)
+		p->rows = p->sh->cfg->batch_rows;
+	if (p->rows < ROWS_MIN)
+		p->rows = ROWS_MIN < p->sh->cfg->batch_rows ? ROWS_MIN : p->sh->cfg->batch_rows;
+}
+
+void
+pipe_report(struct pipe *p, struct slot *slot, const struct report *r)
+{
+	int64_t now_us;
+
+	if (r->class == SEND_OK)
+		acked(p, slot);
+	else
+		failed(p, slot, r);
+	if (!batch_reported(slot->batch))
+		return;
+	now_us = clock_mono_us();
+	batch_heard(p, now_us);
+	pipe_step(p, now_us);
+}
+
+void
+pipe_rebuilt(struct pipe *p)
+{
+	struct batch *b = p->batch;
+	uint64_t lost = 0;
+
+	if (b == NULL)
+		return;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->slots[i].state == EV_SENT) {
+			batch_move(&b->slots[i], EV_REFUSED);
+			lost++;
+		}
+	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_FATAL, lost);
+	metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, lost);
+	pipe_step(p, clock_mono_us());
+}
+
+/* --- the lane's answers --- */
+
+static struct pipe *
+of_lane(void *ctx)
+{
+	return ctx;
+}
+
+static void
+on_owned(void *ctx, struct lane *l)
+{
+	struct pipe *p = of_lane(ctx);
+
+	backoff_reset(&p->reopen);
+	if (p->lost)
+		metrics_add_at(p->sh->metrics, METRIC_RECONNECTS, METRIC_SIDE_POSTGRESQL, 1);
+	p->lost = false;
+	p->rung = true;
+	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));
+	p->sh->changed(p->sh->ctx);
+}
+
+static void
+drop_batch(struct pipe *p)
+{
+	batch_free(p->batch);
+	p->batch = NULL;
+}
+
+/* Another relay has the lane: it claimed whatever was not settled. Reports that still come find the batch. */
+static void
+on_refused(void *ctx, struct lane *l)
+{
+	struct pipe *p = of_lane(ctx);
+
+	(void)l;
+	p->wanted = false;
+	if (p->batch != NULL && batch_reported(p->batch)) {
+		metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, batch_unsettled(p->batch));
+		drop_batch(p);
+	}
+	p->timer.deadline_us = CLOCK_NEVER;
+	p->sh->changed(p->sh->ctx);
+}
+
+static void
+on_lost(void *ctx, struct lane *l, const struct error *err)
+{
+	struct pipe *p = of_lane(ctx);
+	int64_t now_us = clock_mono_us();
+
+	if (p->batch != NULL)
+		p->batch->attached = false;
+	if (p->waits_lsn != 0)
+		give_back(p);
+	/* Attempts to connect again are the keeper's to tell about. */
+	log_write(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", "lane %d: %s", lane_number(l), err->message);
+	p->lost = true;
+	if (p->batch != NULL && batch_unsettled(p->batch) > 0)
+		metrics_add(p->sh->metrics, METRIC_SETTLES_FAILED, 1);
+	p->reopen_us = now_us + backoff_next_ms(&p->reopen) * 1000LL;
+	if (err->kind == ERR_CONFIG)
+		p->sh->failed(p->sh->ctx, err);
+	p->sh->changed(p->sh->ctx);
+	pipe_step(p, now_us);
+}
+
+static void
+take_parked(struct pipe *p, const PGresult *res)
+{
+	struct keyset now = KEYSET_INIT;
+
+	for (int row = 0; row < PQntuples(res); row++)
+		if (keyset_add(&now, (struct slice){PQgetvalue(res, row, 0), (size_t)PQgetlength(res, row, 0)}) != 0) {
+			keyset_done(&now);
+			return;
+		}
+	p->reread_parked = false;
+	/* A key that is free again may have events below every rung. */
+	if (!keyset_within(&p->held, &now)) {
+		lane_look_from(p->lane, LADDER_BOTTOM);
+		p->rung = true;
+	}
+	keyset_done(&p->held);
+	p->held = now;
+}
+
+static void
+account_settled(struct pipe *p, const struct lane_result *r)
+{
+	uint64_t parked = 0;
+
+	for (size_t i = 0; i < p->batch->count; i++)
+		if (p->batch->slots[i].state == EV_SETTLED && p->batch->slots[i].reason != NULL)
+			parked++;
+	metrics_add(p->sh->metrics, METRIC_BATCHES, 1);
+	metrics_add(p->sh->metrics, METRIC_EVENTS_PARKED, parked);
+	metrics_observe(p->sh->metrics, METRIC_SETTLE_SECONDS, r->elapsed_us);
+}
+
+/* Everything about the batch is known and written: let it go, and wait a while if events were refused. */
+static void
+finish_batch(struct pipe *p, int64_t now_us)
+{
+	struct batch *b = p->batch;
+	bool refused = false;
+
+	for (size_t i = 0; i < b->count && !refused; i++)
+		refused = b->slots[i].state == EV_REFUSED && !keyset_has(&p->held, b->slots[i].ev.key);
+	if (b->counts[EV_REFUSED] > 0)
+		lane_look_from(p->lane, batch_lowest_open(b));
+	if (refused) {
+		p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;
+		p->rung = true;
+	}
+	drop_batch(p);
+}
+
+static void
+on_turned(void *ctx, struct lane *l, const struct lane_result *r)
+{
+	struct pipe *p = of_lane(ctx);
+	int64_t now_us = clock_mono_us();
+
+	(void)l;
+	if (r->parked_read)
+		take_parked(p, r->parked);
+	if (p->batch != NULL) {
+		p->batch->attached = false; /* every turn ends the transaction before it */
+		if (r->settled)
+			account_settled(p, r);
+		if (batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
+			finish_batch(p, now_us);
+	} else if (r->claimed != NULL)
+		metrics_observe(p->sh->metrics, METRIC_CLAIM_SECONDS, r->elapsed_us);
+	if (r->looked_everywhere)
+		metrics_add(p->sh->metrics, METRIC_CLAIMS_LOOKBACK, 1);
+	if (r->more)
+		p->rung = true;
+	if (r->claimed != NULL)
+		take_claimed(p, r, now_us);
+	else if (lane_state(l) == LANE_HOLDING)
+		metrics_add(p->sh->metrics, METRIC_CLAIMS_EMPTY, 1);
+	pipe_step(p, now_us);
+}
+
+/* --- what is due --- */
+
+static bool
+may_claim(const struct pipe *p, int64_t now_us)
+{
+	return p->rung && p->wanted && !p->sh->stopping && now_us >= p->not_before_us;
+}
+
+static void
+turn(struct pipe *p, struct batch *settle, bool claim, int64_t now_us)
+{
+	struct lane_turn t = {
+		.settle = settle,
+		.claim_rows = claim ? p->rows : 0,
+		.held_keys = claim ? keyset_literal(&p->held) : NULL,
+		.read_parked = p->reread_parked,
+	};
+
+	if (claim)
+		p->rung = false;
+	p->timer.deadline_us = CLOCK_NEVER;
+	lane_turn(p->lane, &t, now_us);
+}
+
+/* The lane holds row locks: settle, or let go once Kafka takes too long, so that no transaction waits for it. */
+static void
+step_holding(struct pipe *p, int64_t now_us)
+{
+	struct batch *b = p->batch;
+
+	if (p->waits_lsn != 0) {
+		p->timer.deadline_us = p->hold_until_us;
+		if (now_us < p->hold_until_us)
+			return;
+		log_write(p->sh->log, LOG_WARNING, "flush-late", "lane %d: WAL was not flushed within %lld ms", lane_number(p->lane),
+		          (long long)p->sh->cfg->hold_max_ms);
+		give_back(p);
+	}
+	if (b == NULL || batch_reported(b)) {
+		struct batch *settle = b != NULL && batch_unsettled(b) > 0 ? b : NULL;
+		/* Refused events wait out their pause first: a claim now would bring them at once. */
+		bool claim = may_claim(p, now_us) && (b == NULL || b->counts[EV_REFUSED] == 0);
+
+		turn(p, settle, claim, now_us);
+	} else if (now_us >= p->hold_until_us) {
+		log_write(p->sh->log, LOG_INFO, "lane-detached", "lane %d: Kafka has not acknowledged %zu events within %lld ms",
+		          lane_number(p->lane), b->counts[EV_SENT], (long long)p->sh->cfg->hold_max_ms);
+		p->rows = ROWS_MIN;
+		turn(p, batch_unsettled(b) > 0 ? b : NULL, false, now_us);
+		p->sh->changed(p->sh->ctx);
+	} else
+		p->timer.deadline_us = p->hold_until_us;
+}
+
+static void
+step_idle(struct pipe *p, int64_t now_us)
+{
+	int64_t ping_us = lane_silent_since(p->lane) + p->sh->session_timeout_ms * 1000 / PINGS_A_TIMEOUT;
+
+	if (p->batch != NULL && batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
+		finish_batch(p, now_us);
+	if (p->batch != NULL && batch_reported(p->batch))
+		turn(p, p->batch, false, now_us);
+	else if (p->batch == NULL && (!p->wanted || p->sh->stopping)) {
+		lane_close(p->lane);
+		log_write(p->sh->log, LOG_INFO, "lane-released", "released lane %d", lane_number(p->lane));
+		p->sh->changed(p->sh->ctx);
+	} else if (p->batch == NULL && may_claim(p, now_us))
+		turn(p, NULL, true, now_us);
+	else if (p->reread_parked || now_us >= ping_us)
+		turn(p, NULL, false, now_us);
+	else {
+		p->timer.deadline_us = ping_us;
+		if (p->batch == NULL && p->rung && p->not_before_us < ping_us)
+			p->timer.deadline_us = p->not_before_us;
+		p->sh->changed(p->sh->ctx);
+	}
+}
+
+/* What was acknowledged while the session was away is settled as soon as the lane is ours again. */
+static void
+step_closed(struct pipe *p, int64_t now_us)
+{
+	bool to_settle = p->batch != NULL && batch_unsettled(p->batch) > 0;
+
+	if (p->batch != NULL && batch_reported(p->batch) && !to_settle)
+		drop_batch(p);
+	if (!to_settle && (!p->wanted || p->sh->stopping)) {
+		p->timer.deadline_us = CLOCK_NEVER;
+		p->sh->changed(p->sh->ctx);
+	} else if (now_us >= p->reopen_us) {
+		p->timer.deadline_us = CLOCK_NEVER;
+		lane_open(p->lane);
+	} else
+		p->timer.deadline_us = p->reopen_us;
+}
+
+static void
+pipe_step(struct pipe *p, int64_t now_us)
+{
+	switch (lane_state(p->lane)) {
+	case LANE_CLOSED:
+		step_closed(p, now_us);
+		break;
+	case LANE_IDLE:
+		step_idle(p, now_us);
+		break;
+	case LANE_HOLDING:
+		step_holding(p, now_us);
+		break;
+	case LANE_OPENING:
+	case LANE_TURNING:
+	case LANE_STATES:
+		break;
+	}
+}
+
+static void
+fire(struct watch *w, short revents, int64_t now_us)
+{
+	struct pipe *p = (struct pipe *)w;
+
+	(void)revents;
+	p->timer.deadline_us = CLOCK_NEVER;
+	pipe_step(p, now_us);
+}
+
+/* --- for the relay --- */
+
+struct pipe *
+pipe_new(struct pipe_shared *shared, int number, struct error *err)
+{
+	struct pipe *p = calloc(1, sizeof(*p));
+	struct lane_events events = {.owned = on_owned, .refused = on_refused, .turned = on_turned, .lost = on_lost, .ctx = p};
+
+	if (p != NULL)
+		p->lane = lane_new(&shared->lanes, number, &events);
+	if (p == NULL || p->lane == NULL) {
+		free(p);
+		error_set(err, ERR_FATAL, "out of memory");
+		return NULL;
+	}
+	p->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
+	p->sh = shared;
+	p->rows = ROWS_MIN < shared->cfg->batch_rows ? ROWS_MIN : shared->cfg->batch_rows;
+	backoff_init(&p->retry, RETRY_MIN_MS, RETRY_MAX_MS, (uint64_t)clock_mono_us() + (uint64_t)number);
+	backoff_init(&p->reopen, REOPEN_MIN_MS, REOPEN_MAX_MS, (uint64_t)clock_mono_us() * 31 + (uint64_t)number);
+	if (loop_add(shared->loop, &p->timer, err) != 0 || loop_add(shared->loop, lane_watch(p->lane), err) != 0) {
+		pipe_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void
+pipe_free(struct pipe *p)
+{
+	if (p == NULL)
+		return;
+	loop_remove(p->sh->loop, &p->timer);
+	loop_remove(p->sh->loop, lane_watch(p->lane));
+	lane_free(p->lane);
+	batch_free(p->batch);
+	keyset_done(&p->held);
+	free(p);
+}
+
+void
+pipe_take(struct pipe *p)
+{
+	p->wanted = true;
+	pipe_step(p, clock_mono_us());
+}
+
+void
+pipe_leave(struct pipe *p)
+{
+	p->wanted = false;
+	pipe_step(p, clock_mono_us());
+}
+
+bool
+pipe_wanted(const struct pipe *p)
+{
+	return p->wanted;
+}
+
+bool
+pipe_owned(const struct pipe *p)
+{
+	return lane_state(p->lane) >= LANE_IDLE;
+}
+
+bool
+pipe_detached(const struct pipe *p)
+{
+	return p->batch != NULL && !p->batch->attached;
+}
+
+bool
+pipe_closed(const struct pipe *p)
+{
+	return lane_state(p->lane) == LANE_CLOSED && p->batch == NULL;
+}
+
+void
+pipe_ring(struct pipe *p, bool everywhere)
+{
+	if (everywhere)
+		lane_look_everywhere(p->lane);
+	p->rung = true;
+	pipe_step(p, clock_mono_us());
+}
+
+bool
+pipe_may_ring(const struct pipe *p)
+{
+	return lane_state(p->lane) == LANE_IDLE && p->batch == NULL && p->wanted && !p->rung && !p->sh->stopping;
+}
+
+bool
+pipe_look_due(const struct pipe *p, int64_t now_us)
+{
+	return lane_look_due(p->lane, now_us);
+}
+
+int64_t
+pipe_hint(const struct pipe *p)
+{
+	return lane_hint(p->lane);
+}
+
+void
+pipe_looked(struct pipe *p, int64_t elapsed_us)
+{
+	lane_looked(p->lane, elapsed_us, clock_mono_us());
+}
+
+const struct keyset *
+pipe_held(const struct pipe *p)
+{
+	return &p->held;
+}
+
+void
+pipe_parked_changed(struct pipe *p)
+{
+	p->reread_parked = true;
+	if (lane_state(p->lane) == LANE_IDLE)
+		pipe_step(p, clock_mono_us());
+}
+
+void
+pipe_describe(const struct pipe *p, struct buf *out)
+{
+	static const char *const states[] = {"closed", "opening", "idle", "turning", "holding"};
+	const struct batch *b = p->batch;
+
+	buf_printf(out, "lane %d: %s%s, claims %" PRId64 " rows, %zu keys held", lane_number(p->lane), states[lane_state(p->lane)],
+	           p->wanted ? "" : " (not wanted)", p->rows, keyset_count(&p->held));
+	if (b != NULL)
+		buf_printf(out, "; batch of %zu%s: %zu with Kafka, %zu acknowledged, %zu refused, %zu to be parked, %zu settled", b->count,
+		           b->attached ? "" : " (detached)", b->counts[EV_SENT], b->counts[EV_ACKED], b->counts[EV_REFUSED],
+		           b->counts[EV_POISONED], b->counts[EV_SETTLED]);
+}

@@ -1,0 +1,71 @@
+/* pipe.h - one lane's way from claim to settle: what a batch needs next, and when.
+ *
+ * A pipe joins a lane (PostgreSQL), the router and the outlet (Kafka). At most one batch is between claim and settle, so
+ * order within a key needs no further thought, and the bound on repeats is lanes x batch. Everything happens in
+ * pipe_step(), which looks at the whole state and does the one thing that is due.
+ */
+#ifndef PGOUTBOX_RELAY_PIPE_H
+#define PGOUTBOX_RELAY_PIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "metrics/metrics.h"
+#include "relay/outlet.h"
+#include "route/router.h"
+#include "serve/loop.h"
+#include "source/lane.h"
+
+/* What all pipes of one outbox share; outlives them. */
+struct pipe_shared {
+	const struct outbox_config *cfg;
+	int64_t session_timeout_ms;
+	struct lane_shared lanes;
+	const struct router *router;
+	struct outlet *outlet;
+	struct loop *loop;
+	const struct log *log;
+	struct metrics_scope *metrics;
+	bool stopping; /* claim no more */
+	/* A pipe became idle, or has been given up, or was lost: the relay looks at it anew. */
+	void (*changed)(void *ctx);
+	void (*failed)(void *ctx, const struct error *err); /* a person must act */
+	void *ctx;
+	int64_t busy_us; /* when events were last claimed by any pipe */
+	uint64_t safe_lsn; /* WAL is known to be flushed up to here */
+	void (*need_flush)(void *ctx, uint64_t lsn); /* pipe_flushed() is to follow */
+};
+
+struct pipe;
+
+struct pipe *pipe_new(struct pipe_shared *shared, int lane, struct error *err) __attribute__((warn_unused_result));
+void pipe_free(struct pipe *p); /* with no event in flight */
+
+void pipe_take(struct pipe *p);  /* wants its lane */
+void pipe_leave(struct pipe *p); /* finishes what it holds, then gives the lane up */
+bool pipe_wanted(const struct pipe *p);
+bool pipe_owned(const struct pipe *p);
+bool pipe_detached(const struct pipe *p);
+bool pipe_closed(const struct pipe *p); /* not wanted, nothing in hand, no session */
+
+/* The doorbell: there is something to claim. everywhere: it was found below the floor. */
+void pipe_ring(struct pipe *p, bool everywhere);
+bool pipe_may_ring(const struct pipe *p); /* idle, and free to claim */
+bool pipe_look_due(const struct pipe *p, int64_t now_us);
+int64_t pipe_hint(const struct pipe *p); /* where a look may start */
+void pipe_looked(struct pipe *p, int64_t elapsed_us); /* the bell looked from the bottom for this lane */
+const struct keyset *pipe_held(const struct pipe *p);
+
+void pipe_parked_changed(struct pipe *p);
+
+/* From the outlet. */
+void pipe_report(struct pipe *p, struct slot *slot, const struct report *r);
+void pipe_rebuilt(struct pipe *p); /* no report will come for what is in flight */
+
+void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */
+
+void pipe_describe(const struct pipe *p, struct buf *out);
+
+#endif

@@ -1,0 +1,220 @@
+/* loop.c - watches in, calls of fire() out.
+ *
+ * Watches sit in slots that do not move during a round: removing empties a slot, adding appends one beyond those
+ * that were polled, and the gaps are closed before the next poll(2). So a round meets no watch that it should not.
+ * Must not know what the watches are about.
+ */
+#include "serve/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+struct loop {
+	struct watch **slots; /* NULL = removed */
+	struct pollfd *polled; /* parallel to slots */
+	size_t count;
+	size_t capacity;
+	bool in_round;
+	bool stopping;
+	int64_t round_us; /* start of the round under way, or of the last one; 0 = none yet */
+	struct loop_stats stats;
+	void (*late)(void *ctx, int64_t lag_us);
+	void *late_ctx;
+	_Atomic int64_t last_turn_us;
+};
+
+int
+loop_new(struct loop **ret_loop, struct error *err)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return error_set(err, ERR_FATAL, "out of memory");
+	atomic_init(&l->last_turn_us, clock_mono_us());
+	*ret_loop = l;
+	return 0;
+}
+
+void
+loop_free(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	free(l->slots);
+	free(l->polled);
+	free(l);
+}
+
+static int
+grow(struct loop *l)
+{
+	size_t capacity = l->capacity == 0 ? 16 : 2 * l->capacity;
+	struct watch **slots = realloc(l->slots, capacity * sizeof(struct watch *));
+	if (slots == NULL)
+		return -1;
+	l->slots = slots;
+	struct pollfd *polled = realloc(l->polled, capacity * sizeof(*polled));
+	if (polled == NULL)
+		return -1;
+	l->polled = polled;
+	l->capacity = capacity;
+	return 0;
+}
+
+static bool
+find(const struct loop *l, const struct watch *w, size_t *ret_slot)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->slots[i] == w) {
+			*ret_slot = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+int
+loop_add(struct loop *l, struct watch *w, struct error *err)
+{
+	size_t slot;
+	assert(w != NULL && w->fire != NULL && !find(l, w, &slot));
+	if (l->count == l->capacity && grow(l) < 0)
+		return error_set(err, ERR_FATAL, "out of memory");
+	l->slots[l->count++] = w;
+	return 0;
+}
+
+void
+loop_remove(struct loop *l, struct watch *w)
+{
+	size_t slot;
+	if (w != NULL && find(l, w, &slot))
+		l->slots[slot] = NULL;
+}
+
+static void
+close_gaps(struct loop *l)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->slots[i] != NULL)
+			l->slots[kept++] = l->slots[i];
+	}
+	l->count = kept;
+}
+
+/* Reads the watches' wishes afresh; returns the time to wait. */
+static int64_t
+prepare(struct loop *l, int64_t max_wait_us, int64_t now_us)
+{
+	int64_t wait_us = max_wait_us < LOOP_TURN_MAX_US ? max_wait_us : LOOP_TURN_MAX_US;
+	for (size_t i = 0; i < l->count; i++) {
+		const struct watch *w = l->slots[i];
+		l->polled[i] = (struct pollfd){.fd = w->fd, .events = w->events};
+		if (w->deadline_us <= now_us)
+			wait_us = 0;
+		else if (w->deadline_us < CLOCK_NEVER && w->deadline_us - now_us < wait_us)
+			wait_us = w->deadline_us - now_us;
+	}
+	return wait_us < 0 ? 0 : wait_us;
+}
+
+/* What was polled counts only as far as the watch still asks for it. */
+static short
+still_wanted(const struct watch *w, const struct pollfd *polled)
+{
+	if (w->fd < 0 || w->fd != polled->fd)
+		return 0;
+	return (short)(polled->revents & (w->events | POLLERR | POLLHUP | POLLNVAL));
+}
+
+static void
+fire_round(struct loop *l, int64_t previous_round_us)
+{
+	int64_t lag_us = -1;
+	size_t polled = l->count;
+	l->in_round = true;
+	for (size_t i = 0; i < polled; i++) {
+		struct watch *w = l->slots[i];
+		if (w == NULL)
+			continue;
+		short revents = still_wanted(w, &l->polled[i]);
+		int64_t now_us = clock_mono_us();
+		bool due = w->deadline_us <= now_us;
+		if (revents == 0 && !due)
+			continue;
+		if (due) {
+			int64_t since_us = w->deadline_us > previous_round_us ? w->deadline_us : previous_round_us;
+			if (now_us - since_us > lag_us)
+				lag_us = now_us - since_us;
+		}
+		l->stats.fires++;
+		w->fire(w, revents, now_us);
+	}
+	l->in_round = false;
+	if (lag_us > l->stats.lag_max_us)
+		l->stats.lag_max_us = lag_us;
+	if (lag_us >= 0 && l->late != NULL)
+		l->late(l->late_ctx, lag_us);
+}
+
+int
+loop_once(struct loop *l, int64_t max_wait_us, struct error *err)
+{
+	assert(!l->in_round);
+	close_gaps(l);
+	int64_t before_us = clock_mono_us();
+	int64_t wait_us = prepare(l, max_wait_us, before_us);
+	struct timespec wait = {.tv_sec = wait_us / 1000000, .tv_nsec = (long)(wait_us % 1000000) * 1000};
+	if (ppoll(l->polled, l->count, &wait, NULL) < 0 && errno != EINTR)
+		return error_set(err, ERR_FATAL, "could not poll %zu file descriptors: %s", l->count, strerror(errno));
+	int64_t previous_round_us = l->round_us == 0 ? before_us : l->round_us;
+	l->round_us = clock_mono_us();
+	atomic_store_explicit(&l->last_turn_us, l->round_us, memory_order_relaxed);
+	l->stats.turns++;
+	fire_round(l, previous_round_us);
+	return 0;
+}
+
+int
+loop_run(struct loop *l, struct error *err)
+{
+	while (!l->stopping) {
+		if (loop_once(l, LOOP_TURN_MAX_US, err) < 0)
+			return -1;
+	}
+	l->stopping = false;
+	return 0;
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stopping = true;
+}
+
+void
+loop_on_lag(struct loop *l, void (*late)(void *ctx, int64_t lag_us), void *ctx)
+{
+	l->late = late;
+	l->late_ctx = ctx;
+}
+
+struct loop_stats
+loop_stats(const struct loop *l)
+{
+	return l->stats;
+}
+
+int64_t
+loop_last_turn_us(const struct loop *l)
+{
+	return atomic_load_explicit(&l->last_turn_us, memory_order_relaxed);
+}

@@ -1,0 +1,125 @@
+/* barrier.c - in: WAL positions that must be safe; out: positions that are. Knows nothing of batches. */
+#include "source/barrier.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define FLUSH_STATEMENTS 4
+#define FLUSH_LSN (FLUSH_STATEMENTS - 1)
+
+struct barrier {
+	struct session *session;
+	struct barrier_events events;
+	uint64_t needed, safe;
+};
+
+uint64_t
+barrier_parse_lsn(const char *text)
+{
+	uint32_t hi, lo;
+
+	if (sscanf(text, "%" SCNx32 "/%" SCNx32, &hi, &lo) != 2)
+		return 0;
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* A transaction that wrote something and commits synchronously; the position is read after it, in a transaction of its own. */
+static void
+flush(struct barrier *b, int64_t now_us)
+{
+	if (b->needed <= b->safe || !session_is_open(b->session) || session_is_busy(b->session))
+		return;
+	session_query(b->session, "BEGIN");
+	session_query(b->session, "SELECT pg_logical_emit_message(true, 'pgoutbox', '')");
+	session_query(b->session, "COMMIT");
+	session_query(b->session, "SELECT pg_current_wal_flush_lsn()");
+	session_round_send(b->session, now_us);
+}
+
+static void
+on_ready(void *ctx)
+{
+	flush(ctx, clock_mono_us());
+}
+
+static void
+on_round(void *ctx, struct round *r)
+{
+	struct barrier *b = ctx;
+	struct error err;
+
+	if (r->failed >= 0 || r->count != FLUSH_STATEMENTS) {
+		session_result_error(r->results[r->failed < 0 ? 0 : r->failed], "could not flush WAL", &err);
+		barrier_close(b);
+		b->events.lost(b->events.ctx, &err);
+		return;
+	}
+	b->safe = barrier_parse_lsn(PQgetvalue(r->results[FLUSH_LSN], 0, 0));
+	b->events.flushed(b->events.ctx, b->safe);
+	flush(b, clock_mono_us());
+}
+
+static void
+on_lost(void *ctx, const struct error *err)
+{
+	struct barrier *b = ctx;
+
+	b->events.lost(b->events.ctx, err);
+}
+
+struct barrier *
+barrier_new(const struct session_options *opt, const struct barrier_events *events)
+{
+	struct barrier *b = calloc(1, sizeof(*b));
+	struct session_events se = {.ready = on_ready, .round = on_round, .lost = on_lost, .ctx = b};
+
+	if (b == NULL)
+		return NULL;
+	b->session = session_new(opt, "pgoutboxd barrier", &se);
+	if (b->session == NULL) {
+		free(b);
+		return NULL;
+	}
+	b->events = *events;
+	return b;
+}
+
+void
+barrier_free(struct barrier *b)
+{
+	if (b == NULL)
+		return;
+	session_free(b->session);
+	free(b);
+}
+
+struct watch *
+barrier_watch(struct barrier *b)
+{
+	return session_watch(b->session);
+}
+
+/* After a failover positions may run backwards: nothing of before counts. */
+void
+barrier_open(struct barrier *b)
+{
+	b->needed = b->safe = 0;
+	session_open(b->session);
+}
+
+void
+barrier_close(struct barrier *b)
+{
+	session_close(b->session);
+}
+
+void
+barrier_need(struct barrier *b, uint64_t lsn, int64_t now_us)
+{
+	if (lsn > b->needed)
+		b->needed = lsn;
+	flush(b, now_us);
+}

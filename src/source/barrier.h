@@ -1,0 +1,37 @@
+/* barrier.h - promise 6: nothing is published that the database could still lose.
+ *
+ * A commit with synchronous_commit = off is visible before its WAL is on disk. A claim tells the WAL position that its snapshot rests
+ * on; what it brought may be published once WAL is flushed up to there. Usually it is already. Where not, this session commits
+ * a record of its own, which flushes everything before it (and waits for synchronous standbys, where there are any). One flush
+ * serves all lanes that wait.
+ */
+#ifndef PGOUTBOX_SOURCE_BARRIER_H
+#define PGOUTBOX_SOURCE_BARRIER_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/watch.h"
+#include "source/session.h"
+
+struct barrier_events {
+	void (*flushed)(void *ctx, uint64_t lsn); /* WAL is safe up to lsn */
+	void (*lost)(void *ctx, const struct error *err); /* closed; what was asked for is asked again after the next open */
+	void *ctx;
+};
+
+struct barrier;
+
+struct barrier *barrier_new(const struct session_options *opt, const struct barrier_events *events) __attribute__((warn_unused_result));
+void barrier_free(struct barrier *b);
+struct watch *barrier_watch(struct barrier *b);
+void barrier_open(struct barrier *b);
+void barrier_close(struct barrier *b);
+
+/* flushed() will come with at least this position. */
+void barrier_need(struct barrier *b, uint64_t lsn, int64_t now_us);
+
+/* An LSN as PostgreSQL writes it, "16/B374D848"; 0 when it is none. */
+uint64_t barrier_parse_lsn(const char *text);
+
+#endif

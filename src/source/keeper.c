@@ -1,0 +1,489 @@
+/* keeper.c - in: time; out: views of the table and of the other relays, and fewer old rows. Knows nothing of batches. */
+#include "source/keeper.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "source/share.h"
+
+#define MEMBERS_US 500000
+#define STATS_US 5000000
+#define STATS_SHARE 20 /* statistics rest for this many times what they took */
+#define PRUNE_ROWS 1000
+#define PRUNE_SHARE 4          /* pruning rests for this many times what it took */
+#define PRUNE_PASS_US 10000000 /* between passes that found nothing more */
+#define PRUNE_EMPTY_MAX 10     /* batches without an old row that end a pass */
+#define PRUNE_RESTART_US 3600000000LL /* how often a pass begins at the lowest id again */
+#define SHARED_LOCK_RETRY_US 5000000
+
+enum duty { DUTY_LAYOUT, DUTY_ANNOUNCE, DUTY_MEMBERS, DUTY_STATS, DUTY_PRUNE };
+
+struct prune {
+	int64_t next_us;
+	int64_t restart_us;
+	int64_t from_id; /* everything prunable up to here is gone */
+	int64_t ahead_id; /* looked at up to here in this pass */
+	int empty;
+	bool mine; /* the keeper lock is held */
+};
+
+struct keeper {
+	struct session *session;
+	struct watch timer;
+	struct keeper_options opt;
+	struct keeper_events events;
+	struct layout layout;
+	bool ready;
+	enum duty duty; /* of the round in flight */
+	int64_t members_next_us, stats_next_us;
+	struct prune prune;
+};
+
+/* --- layout and announcement --- */
+
+static void
+misfit(struct keeper *k, const struct error *err)
+{
+	keeper_close(k);
+	k->events.misfit(k->events.ctx, err);
+}
+
+static void
+fail(struct keeper *k, const struct error *err)
+{
+	keeper_close(k);
+	k->events.lost(k->events.ctx, err);
+}
+
+static void
+on_ready(void *ctx)
+{
+	struct keeper *k = ctx;
+
+	k->duty = DUTY_LAYOUT;
+	layout_ask(k->session, k->opt.request);
+	session_round_send(k->session, clock_mono_us());
+}
+
+/* Per lane: the number of unsent rows up to a cap, and the first of them. */
+static void
+prepare_stats(struct keeper *k)
+{
+	const struct layout *lo = &k->layout;
+	const char *id = lo->columns[COL_ID].quoted;
+	const char *created = lo->columns[COL_CREATED_AT].quoted;
+	struct buf where __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	statements_lane_condition(&where, lo, "u.lane");
+	buf_printf(&sql,
+	           "SELECT c.n, c.last, f.id, (extract(epoch FROM f.created) * 1000000)::bigint, (SELECT max(%s) FROM %s),"
+	           " pg_total_relation_size(%" PRIu32 ") FROM unnest($1::int[], $2::bigint[]) u(lane, from_id),"
+	           " LATERAL (SELECT count(*) AS n, max(x.id) AS last FROM (SELECT t.%s AS id FROM %s t WHERE %s AND t.%s >= u.from_id"
+	           " ORDER BY t.%s LIMIT $3::bigint) x) c"
+	           " LEFT JOIN LATERAL (SELECT t.%s AS id, %s%s::timestamptz AS created FROM %s t WHERE %s AND t.%s >= u.from_id"
+	           " ORDER BY t.%s LIMIT 1) f ON true",
+	           id, lo->relation, lo->relation_oid, id, lo->relation, buf_str(&where), id, id, id, created != NULL ? "t." : "",
+	           created != NULL ? created : "NULL", lo->relation, buf_str(&where), id, id);
+	session_prepare(k->session, "stats", buf_str(&sql));
+}
+
+/* Rows are looked at once, in id order from a cursor, and the old ones among them deleted: no index on sent_at is needed. */
+static void
+prepare_prune(struct keeper *k)
+{
+	const struct layout *lo = &k->layout;
+	const char *id = lo->columns[COL_ID].quoted;
+	const char *sent = lo->columns[COL_SENT_AT].quoted;
+	const char *by = lo->tids_unique ? "ctid" : id;
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	buf_printf(&sql,
+	           "WITH c AS MATERIALIZED (SELECT t.%s AS id, t.%s AS by, (t.%s < now() - $3::bigint * interval '1 ms') IS TRUE AS old"
+	           " FROM %s t WHERE t.%s > $1::bigint ORDER BY t.%s LIMIT $2::bigint),"
+	           " d AS (DELETE FROM %s t WHERE t.%s = ANY (ARRAY(SELECT c.by FROM c WHERE c.old)) AND t.%s < now() - $3::bigint *"
+	           " interval '1 ms' RETURNING 1)"
+	           " SELECT (SELECT count(*) FROM d), count(*), max(c.id), count(*) FILTER (WHERE c.old),"
+	           " max(c.id) FILTER (WHERE c.id < coalesce((SELECT min(id) FROM c WHERE NOT old), 9223372036854775807)) FROM c",
+	           id, by, sent, lo->relation, id, id, lo->relation, by, sent);
+	session_prepare(k->session, "prune", buf_str(&sql));
+}
+
+static void
+announce(struct keeper *k)
+{
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+	int32_t oid = (int32_t)k->layout.relation_oid;
+
+	buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)(SHARE_RELAY_FLAG | k->opt.relay_number));
+	session_query(k->session, buf_str(&sql));
+	buf_reset(&sql);
+	buf_printf(&sql,
+	           "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid = %" PRIu32
+	           " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+	           k->layout.relation_oid);
+	session_prepare(k->session, "members", buf_str(&sql));
+	buf_reset(&sql);
+	buf_printf(&sql,
+	           "SELECT count(*), hashint8extended(coalesce(sum(hashint8(id)), 0)::bigint, 0) FROM pgoutbox.parked"
+	           " WHERE relation = %" PRIu32 " AND state = 'parked'",
+	           k->layout.relation_oid);
+	session_prepare(k->session, "parked", buf_str(&sql));
+	prepare_stats(k);
+	if (k->opt.retention_ms >= 0 && k->layout.columns[COL_SENT_AT].quoted != NULL) {
+		buf_reset(&sql);
+		buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)SHARE_KEEPER);
+		session_prepare(k->session, "prune_lock", buf_str(&sql));
+		prepare_prune(k);
+	} else
+		k->prune.next_us = CLOCK_NEVER;
+	k->duty = DUTY_ANNOUNCE;
+	session_round_send(k->session, clock_mono_us());
+}
+
+static void
+layout_came(struct keeper *k, const struct round *r)
+{
+	struct layout layout;
+	struct error err;
+
+	if (layout_read(k->opt.request, r->results, r->count, &layout, &err) != 0) {
+		if (err.kind == ERR_CONFIG)
+			misfit(k, &err);
+		else
+			fail(k, &err);
+		return;
+	}
+	layout_done(&k->layout);
+	k->layout = layout;
+	k->events.layout(k->events.ctx, &k->layout);
+	if (session_is_open(k->session))
+		announce(k);
+}
+
+static void
+announced(struct keeper *k)
+{
+	int64_t now_us = clock_mono_us();
+
+	k->ready = true;
+	k->members_next_us = now_us;
+	k->stats_next_us = now_us;
+	if (k->prune.next_us != CLOCK_NEVER)
+		k->prune = (struct prune){.next_us = now_us, .restart_us = now_us, .from_id = INT64_MIN + 1};
+}
+
+/* --- duties --- */
+
+static int64_t
+column_int(const PGresult *res, int row, int col)
+{
+	return strtoll(PQgetvalue(res, row, col), NULL, 10);
+}
+
+static void
+ask_members(struct keeper *k, int64_t now_us)
+{
+	k->duty = DUTY_MEMBERS;
+	k->members_next_us = now_us + MEMBERS_US;
+	session_execute(k->session, "members", 0, NULL, NULL, NULL);
+	session_execute(k->session, "parked", 0, NULL, NULL, NULL);
+	session_round_send(k->session, now_us);
+}
+
+static void
+members_came(struct keeper *k, struct round *r)
+{
+	const PGresult *locks = r->results[0];
+	struct keeper_members m = {0};
+	uint32_t *relays = calloc((size_t)PQntuples(locks) + 1, sizeof(*relays));
+	size_t count = 0;
+
+	if (relays == NULL)
+		return;
+	for (int row = 0; row < PQntuples(locks); row++) {
+		uint32_t number = (uint32_t)strtoul(PQgetvalue(locks, row, 0), NULL, 10);
+
+		if (number < LANES_MAX)
+			m.taken[number] = true;
+		else if ((number & SHARE_RELAY_FLAG) != 0)
+			relays[count++] = number;
+	}
+	m.relays = (int)count;
+	m.quota = share_quota(relays, count, SHARE_RELAY_FLAG | k->opt.relay_number, k->layout.lanes);
+	free(relays);
+	m.parked = column_int(r->results[1], 0, 0);
+	m.parked_sign = (uint64_t)column_int(r->results[1], 0, 1);
+	k->events.members(k->events.ctx, &m);
+}
+
+static int
+lane_cap(const struct keeper *k)
+{
+	return (KEEPER_COUNT_CAP + k->layout.lanes - 1) / k->layout.lanes;
+}
+
+static void
+ask_stats(struct keeper *k, int64_t now_us)
+{
+	int64_t from_ids[LANES_MAX];
+	struct buf lanes __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf ids __attribute__((cleanup(buf_done))) = BUF_INIT;
+	char cap[24];
+	const char *values[3];
+
+	k->events.hints(k->events.ctx, from_ids);
+	for (int i = 0; i < k->layout.lanes; i++) {
+		buf_printf(&lanes, "%c%d", i == 0 ? '{' : ',', i);
+		buf_printf(&ids, "%c%" PRId64, i == 0 ? '{' : ',', from_ids[i]);
+	}
+	buf_add_char(&lanes, '}');
+	buf_add_char(&ids, '}');
+	snprintf(cap, sizeof(cap), "%d", lane_cap(k));
+	values[0] = buf_str(&lanes);
+	values[1] = buf_str(&ids);
+	values[2] = cap;
+	k->duty = DUTY_STATS;
+	session_execute(k->session, "stats", 3, values, NULL, NULL);
+	session_round_send(k->session, now_us);
+}
+
+static void
+stats_came(struct keeper *k, struct round *r)
+{
+	const PGresult *res = r->results[0];
+	struct keeper_stats st = {.pending_exact = true};
+	int rows = PQntuples(res);
+	int64_t first_id = INT64_MAX;
+
+	for (int row = 0; row < rows; row++) {
+		int64_t n = column_int(res, row, 0);
+
+		st.pending += n;
+		st.table_bytes = column_int(res, row, 5);
+		/* Beyond the cap, ids tell: an upper bound, since some may be sent already or were never used. */
+		if (n >= lane_cap(k)) {
+			st.pending += (column_int(res, row, 4) - column_int(res, row, 1)) / k->layout.lanes;
+			st.pending_exact = false;
+		}
+		if (!PQgetisnull(res, row, 2) && column_int(res, row, 2) < first_id) {
+			first_id = column_int(res, row, 2);
+			st.oldest_unsent_us = PQgetisnull(res, row, 3) ? -1 : column_int(res, row, 3);
+		}
+	}
+	k->stats_next_us = clock_mono_us() + (r->elapsed_us * STATS_SHARE > STATS_US ? r->elapsed_us * STATS_SHARE : STATS_US);
+	k->events.stats(k->events.ctx, &st);
+}
+
+static void
+ask_prune(struct keeper *k, int64_t now_us)
+{
+	struct prune *p = &k->prune;
+	char from[24], rows[24], age[24];
+	const char *values[3] = {from, rows, age};
+
+	k->duty = DUTY_PRUNE;
+	if (!p->mine) {
+		session_execute(k->session, "prune_lock", 0, NULL, NULL, NULL);
+		session_round_send(k->session, now_us);
+		return;
+	}
+	if (now_us >= p->restart_us) {
+		p->from_id = p->ahead_id = INT64_MIN + 1;
+		p->empty = 0;
+		p->restart_us = now_us + PRUNE_RESTART_US;
+	}
+	snprintf(from, sizeof(from), "%" PRId64, p->ahead_id);
+	snprintf(rows, sizeof(rows), "%d", PRUNE_ROWS);
+	snprintf(age, sizeof(age), "%" PRId64, k->opt.retention_ms);
+	session_execute(k->session, "prune", 3, values, NULL, NULL);
+	session_round_send(k->session, now_us);
+}
+
+static void
+prune_came(struct keeper *k, struct round *r)
+{
+	struct prune *p = &k->prune;
+	const PGresult *res = r->results[0];
+	int64_t now_us = clock_mono_us();
+	int64_t deleted, looked, old;
+
+	if (!p->mine) {
+		p->mine = PQgetvalue(res, 0, 0)[0] == 't';
+		p->next_us = p->mine ? now_us : now_us + SHARED_LOCK_RETRY_US;
+		return;
+	}
+	deleted = column_int(res, 0, 0);
+	looked = column_int(res, 0, 1);
+	old = column_int(res, 0, 3);
+	/* from_id follows while nothing but old rows was seen: what is younger now is looked at again. */
+	if (p->ahead_id == p->from_id && !PQgetisnull(res, 0, 4))
+		p->from_id = column_int(res, 0, 4);
+	p->empty = old > 0 ? 0 : p->empty + 1;
+	p->next_us = now_us + r->elapsed_us * PRUNE_SHARE;
+	if (looked > 0)
+		p->ahead_id = column_int(res, 0, 2);
+	if (looked < PRUNE_ROWS || p->empty >= PRUNE_EMPTY_MAX) {
+		p->next_us = now_us + PRUNE_PASS_US;
+		p->ahead_id = p->from_id;
+		p->empty = 0;
+	}
+	if (deleted > 0)
+		k->events.pruned(k->events.ctx, deleted);
+}
+
+static void
+schedule(struct keeper *k)
+{
+	int64_t next = k->members_next_us;
+
+	if (k->stats_next_us < next)
+		next = k->stats_next_us;
+	if (k->prune.next_us < next)
+		next = k->prune.next_us;
+	k->timer.deadline_us = next;
+}
+
+static void
+timer_fired(struct watch *w, short revents, int64_t now_us)
+{
+	struct keeper *k = (struct keeper *)(void *)((char *)w - offsetof(struct keeper, timer));
+
+	(void)revents;
+	k->timer.deadline_us = CLOCK_NEVER;
+	if (!k->ready || session_is_busy(k->session))
+		return;
+	if (now_us >= k->members_next_us)
+		ask_members(k, now_us);
+	else if (now_us >= k->stats_next_us)
+		ask_stats(k, now_us);
+	else if (now_us >= k->prune.next_us)
+		ask_prune(k, now_us);
+	else
+		schedule(k);
+}
+
+static const char *
+duty_failure(enum duty duty)
+{
+	switch (duty) {
+	case DUTY_LAYOUT:
+	case DUTY_ANNOUNCE:
+		return "could not look at the outbox";
+	case DUTY_MEMBERS:
+		return "could not see the other relays";
+	case DUTY_STATS:
+		return "could not take statistics";
+	case DUTY_PRUNE:
+		return "could not prune sent rows";
+	}
+	return "";
+}
+
+static void
+on_round(void *ctx, struct round *r)
+{
+	struct keeper *k = ctx;
+	struct error err;
+
+	if (r->failed >= 0) {
+		session_result_error(r->results[r->failed], duty_failure(k->duty), &err);
+		if (!k->ready && err.kind == ERR_CONFIG)
+			misfit(k, &err);
+		else
+			fail(k, &err);
+		return;
+	}
+	switch (k->duty) {
+	case DUTY_LAYOUT:
+		layout_came(k, r);
+		return;
+	case DUTY_ANNOUNCE:
+		announced(k);
+		break;
+	case DUTY_MEMBERS:
+		members_came(k, r);
+		break;
+	case DUTY_STATS:
+		stats_came(k, r);
+		break;
+	case DUTY_PRUNE:
+		prune_came(k, r);
+		break;
+	}
+	if (k->ready)
+		schedule(k);
+}
+
+static void
+on_lost(void *ctx, const struct error *err)
+{
+	struct keeper *k = ctx;
+	bool was_ready = k->ready;
+
+	keeper_close(k);
+	if (err->kind == ERR_CONFIG && !was_ready)
+		k->events.misfit(k->events.ctx, err);
+	else
+		k->events.lost(k->events.ctx, err);
+}
+
+struct keeper *
+keeper_new(const struct keeper_options *opt, const struct keeper_events *events)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	struct session_events se = {.ready = on_ready, .round = on_round, .lost = on_lost, .ctx = k};
+
+	if (k == NULL)
+		return NULL;
+	k->session = session_new(opt->session, "pgoutboxd keeper", &se);
+	if (k->session == NULL) {
+		free(k);
+		return NULL;
+	}
+	k->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = timer_fired};
+	k->opt = *opt;
+	k->events = *events;
+	return k;
+}
+
+void
+keeper_free(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	session_free(k->session);
+	layout_done(&k->layout);
+	free(k);
+}
+
+struct watch *
+keeper_watch(struct keeper *k)
+{
+	return session_watch(k->session);
+}
+
+struct watch *
+keeper_timer(struct keeper *k)
+{
+	return &k->timer;
+}
+
+void
+keeper_open(struct keeper *k)
+{
+	k->prune = (struct prune){0};
+	session_open(k->session);
+}
+
+void
+keeper_close(struct keeper *k)
+{
+	k->ready = false;
+	k->timer.deadline_us = CLOCK_NEVER;
+	session_close(k->session);
+}

@@ -1,0 +1,418 @@
+/* lane.c - in: turns; out: claimed batches and settled ones. Knows neither routes nor Kafka. */
+#include "source/lane.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct lane {
+	struct session *session;
+	const struct lane_shared *shared;
+	struct lane_events events;
+	int number;
+	enum lane_state state;
+	struct ladder ladder;
+	bool sized;       /* the last claim met a large payload: count bytes */
+	bool from_bottom; /* the claim in flight starts there */
+	int64_t limit;    /* its rows */
+	struct batch *settling;
+	int settle_index, commit_index, parked_index, claim_index; /* in the round in flight; -1 = not in it */
+	int sent; /* statements in the round so far */
+	int64_t spoke_us;
+	struct claim_params params;
+	struct buf ids, tids;
+};
+
+static const unsigned legal_moves[LANE_STATES] = {
+	[LANE_CLOSED] = 1U << LANE_OPENING,
+	[LANE_OPENING] = 1U << LANE_IDLE | 1U << LANE_CLOSED,
+	[LANE_IDLE] = 1U << LANE_TURNING | 1U << LANE_CLOSED,
+	[LANE_TURNING] = 1U << LANE_IDLE | 1U << LANE_HOLDING | 1U << LANE_CLOSED,
+	[LANE_HOLDING] = 1U << LANE_TURNING | 1U << LANE_CLOSED,
+};
+
+static void
+move(struct lane *l, enum lane_state to)
+{
+	assert((legal_moves[l->state] & 1U << to) != 0);
+	l->state = to;
+}
+
+static void on_ready(void *ctx);
+static void on_round(void *ctx, struct round *r);
+static void on_lost(void *ctx, const struct error *err);
+
+struct lane *
+lane_new(const struct lane_shared *shared, int number, const struct lane_events *events)
+{
+	struct lane *l = calloc(1, sizeof(*l));
+	struct session_events se = {.ready = on_ready, .round = on_round, .lost = on_lost, .ctx = l};
+	char name[64];
+
+	if (l == NULL)
+		return NULL;
+	snprintf(name, sizeof(name), "pgoutboxd lane %d", number);
+	l->session = session_new(shared->session, name, &se);
+	if (l->session == NULL) {
+		free(l);
+		return NULL;
+	}
+	l->shared = shared;
+	l->events = *events;
+	l->number = number;
+	return l;
+}
+
+void
+lane_free(struct lane *l)
+{
+	if (l == NULL)
+		return;
+	session_free(l->session);
+	buf_done(&l->params.from_ids);
+	buf_done(&l->params.xmaxes);
+	buf_done(&l->params.opens);
+	buf_done(&l->ids);
+	buf_done(&l->tids);
+	free(l);
+}
+
+int
+lane_number(const struct lane *l)
+{
+	return l->number;
+}
+
+enum lane_state
+lane_state(const struct lane *l)
+{
+	return l->state;
+}
+
+struct watch *
+lane_watch(struct lane *l)
+{
+	return session_watch(l->session);
+}
+
+void
+lane_open(struct lane *l)
+{
+	move(l, LANE_OPENING);
+	l->sized = false;
+	session_open(l->session);
+}
+
+/* Whether a settle under way was committed is not known: it is to be done again, by id. */
+static void
+closed(struct lane *l)
+{
+	if (l->settling != NULL)
+		batch_settle_end(l->settling, false);
+	l->settling = NULL;
+	move(l, LANE_CLOSED);
+}
+
+void
+lane_close(struct lane *l)
+{
+	if (l->state == LANE_CLOSED)
+		return;
+	session_close(l->session);
+	closed(l);
+}
+
+/* --- the handshake: lock first, so that what is read after it cannot be changed by an earlier owner --- */
+
+static void
+on_ready(void *ctx)
+{
+	struct lane *l = ctx;
+	const struct statements *st = l->shared->statements;
+	char sql[128], lane[16];
+	const char *values[1] = {lane};
+
+	snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)", (int32_t)l->shared->layout->relation_oid, l->number);
+	snprintf(lane, sizeof(lane), "%d", l->number);
+	session_query(l->session, sql);
+	session_prepare(l->session, "claim", st->claim);
+	session_prepare(l->session, "claim_sized", st->claim_sized);
+	session_prepare(l->session, "settle_ids", st->settle_ids);
+	if (st->settle_tids != NULL)
+		session_prepare(l->session, "settle_tids", st->settle_tids);
+	session_prepare(l->session, "park", st->park);
+	session_prepare(l->session, "parked_keys", st->parked_keys);
+	session_execute(l->session, "parked_keys", 1, values, NULL, NULL);
+	session_round_send(l->session, clock_mono_us());
+}
+
+static void
+fail(struct lane *l, const struct error *err)
+{
+	session_close(l->session);
+	closed(l);
+	l->events.lost(l->events.ctx, l, err);
+}
+
+static void
+handshake_done(struct lane *l, struct round *r)
+{
+	struct lane_result result = {.parked_read = true, .parked = r->results[r->count - 1]};
+	struct error err;
+
+	if (r->failed >= 0) {
+		session_result_error(r->results[r->failed], "could not prepare a lane's session", &err);
+		fail(l, &err);
+		return;
+	}
+	if (PQgetvalue(r->results[0], 0, 0)[0] != 't') {
+		lane_close(l);
+		l->events.refused(l->events.ctx, l);
+		return;
+	}
+	ladder_init(&l->ladder, clock_mono_us());
+	move(l, LANE_IDLE);
+	l->events.owned(l->events.ctx, l);
+	if (l->state == LANE_IDLE)
+		l->events.turned(l->events.ctx, l, &result);
+}
+
+/* --- a turn --- */
+
+static void
+add_settle(struct lane *l, struct batch *b)
+{
+	const struct statements *st = l->shared->statements;
+	bool by_tid = b->attached && st->settle_tids != NULL;
+	struct buf *list = by_tid ? &l->tids : &l->ids;
+	size_t taken = batch_settle_begin(b);
+	const char *values[1];
+	int lengths[1];
+	int formats[1] = {1};
+
+	if (!b->attached) {
+		session_query(l->session, "BEGIN");
+		l->sent++;
+	}
+	if (b->counts[EV_POISONED] > 0) {
+		struct buf ids = BUF_INIT, topics = BUF_INIT, reasons = BUF_INIT;
+		const char *park[3];
+
+		statements_park(b, &ids, &topics, &reasons);
+		park[0] = buf_str(&ids);
+		park[1] = buf_str(&topics);
+		park[2] = buf_str(&reasons);
+		session_execute(l->session, "park", 3, park, NULL, NULL);
+		l->sent++;
+		buf_done(&ids);
+		buf_done(&topics);
+		buf_done(&reasons);
+	}
+	buf_reset(list);
+	if (by_tid)
+		statements_tids(b, taken, list);
+	else
+		statements_ids(b, taken, list);
+	values[0] = list->data;
+	lengths[0] = (int)list->len;
+	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", 1, values, lengths, formats);
+	l->settle_index = l->sent++;
+}
+
+static void
+add_commit(struct lane *l)
+{
+	session_query(l->session, "COMMIT");
+	l->commit_index = l->sent++;
+}
+
+static void
+add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
+{
+	struct claim_params *p = &l->params;
+	const struct statements_options *options = l->shared->options;
+
+	l->from_bottom = ladder_look_due(&l->ladder, now_us);
+	l->limit = turn->claim_rows;
+	statements_bind_claim(p, l->number, turn->claim_rows, l->sized ? options->batch_bytes : options->batch_bytes / options->batch_rows,
+	                      &l->ladder, l->from_bottom, turn->held_keys);
+	session_query(l->session, "BEGIN");
+	l->sent++;
+	session_execute_binary(l->session, l->sized ? "claim_sized" : "claim", CLAIM_PARAMS, p->values, p->lengths, p->formats);
+	l->claim_index = l->sent++;
+}
+
+void
+lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
+{
+	bool open_transaction = l->state == LANE_HOLDING;
+
+	move(l, LANE_TURNING);
+	l->settle_index = l->commit_index = l->parked_index = l->claim_index = -1;
+	l->sent = 0;
+	l->settling = turn->settle;
+	assert(turn->settle == NULL || batch_unsettled(turn->settle) > 0);
+	if (turn->settle != NULL && !turn->settle->attached && open_transaction) {
+		/* An older batch is settled in a transaction of its own, never in one that may be rolled back. */
+		add_commit(l);
+		open_transaction = false;
+	}
+	if (turn->settle != NULL) {
+		add_settle(l, turn->settle);
+		add_commit(l);
+	} else if (open_transaction)
+		add_commit(l);
+	if (turn->read_parked) {
+		char lane[16];
+		const char *values[1] = {lane};
+
+		snprintf(lane, sizeof(lane), "%d", l->number);
+		session_execute(l->session, "parked_keys", 1, values, NULL, NULL);
+		l->parked_index = l->sent++;
+	}
+	if (turn->claim_rows > 0)
+		add_claim(l, turn, now_us);
+	if (l->sent == 0) {
+		session_query(l->session, "SELECT 1"); /* speaks, so that the server does not think us gone */
+		l->sent++;
+	}
+	l->spoke_us = now_us;
+	session_round_send(l->session, now_us);
+}
+
+static void
+settled(struct lane *l, struct batch *b, struct lane_result *ret_result, const PGresult *res)
+{
+	batch_settle_end(b, true);
+	ladder_lower(&l->ladder, batch_lowest_open(b));
+	ret_result->settled = true;
+	ret_result->settled_rows = (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
+}
+
+static int
+read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, struct error *err)
+{
+	struct claim_head head;
+	struct batch *b;
+	bool cut;
+	int64_t now_us = clock_mono_us();
+
+	if (statements_read_claim(l->shared->layout, l->shared->options, &r->results[l->claim_index], l->limit, &head, &b, &cut, err) != 0)
+		return -1;
+	if (l->sized && b->count > 0)
+		b->full = head.view.full = true; /* rows past the byte limit are not told */
+	if (head.backend_pid != session_server_pid(l->session)) {
+		batch_free(b);
+		error_set(err, ERR_CONFIG, "the server process behind lane %d changed", l->number);
+		return error_hint(err, "a pooler is in between: connect directly, or through a pooler in session mode");
+	}
+	l->sized = cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
+	b->claimed_us = now_us;
+	ladder_learn(&l->ladder, &head.view, now_us);
+	if (l->from_bottom)
+		ladder_looked(&l->ladder, r->elapsed_us, now_us);
+	ret_result->looked_everywhere = l->from_bottom && !head.view.full;
+	ret_result->wal_insert_lsn = head.wal_insert_lsn;
+	ret_result->wal_flush_lsn = head.wal_flush_lsn;
+	ret_result->more = b->full;
+	if (b->count == 0)
+		batch_free(b);
+	else
+		ret_result->claimed = b;
+	return 0;
+}
+
+static const char *
+turn_failure(const struct lane *l, int failed)
+{
+	if (failed == l->claim_index)
+		return "could not claim";
+	if (failed <= l->commit_index)
+		return "could not settle";
+	return "could not run a lane's turn";
+}
+
+static void
+turn_done(struct lane *l, struct round *r)
+{
+	struct lane_result result = {.elapsed_us = r->elapsed_us};
+	struct error err;
+	struct batch *b = l->settling;
+
+	if (r->failed >= 0) {
+		session_result_error(r->results[r->failed], turn_failure(l, r->failed), &err);
+		fail(l, &err);
+		return;
+	}
+	l->settling = NULL;
+	if (b != NULL)
+		settled(l, b, &result, r->results[l->settle_index]);
+	if (l->parked_index >= 0) {
+		result.parked_read = true;
+		result.parked = r->results[l->parked_index];
+	}
+	if (l->claim_index >= 0 && read_claim(l, r, &result, &err) != 0) {
+		fail(l, &err);
+		return;
+	}
+	move(l, l->claim_index >= 0 ? LANE_HOLDING : LANE_IDLE);
+	l->events.turned(l->events.ctx, l, &result);
+}
+
+static void
+on_round(void *ctx, struct round *r)
+{
+	struct lane *l = ctx;
+
+	if (l->state == LANE_OPENING)
+		handshake_done(l, r);
+	else
+		turn_done(l, r);
+}
+
+static void
+on_lost(void *ctx, const struct error *err)
+{
+	struct lane *l = ctx;
+
+	closed(l);
+	l->events.lost(l->events.ctx, l, err);
+}
+
+void
+lane_look_from(struct lane *l, int64_t id)
+{
+	ladder_lower(&l->ladder, id);
+}
+
+void
+lane_look_everywhere(struct lane *l)
+{
+	l->ladder.look_next_us = 0;
+}
+
+void
+lane_looked(struct lane *l, int64_t duration_us, int64_t now_us)
+{
+	ladder_looked(&l->ladder, duration_us, now_us);
+}
+
+int64_t
+lane_hint(const struct lane *l)
+{
+	return ladder_hint(&l->ladder);
+}
+
+bool
+lane_look_due(const struct lane *l, int64_t now_us)
+{
+	return ladder_look_due(&l->ladder, now_us);
+}
+
+int64_t
+lane_silent_since(const struct lane *l)
+{
+	return l->spoke_us;
+}

@@ -1,0 +1,493 @@
+/* session.c - in: statements; out: rounds of results, or the loss of the connection. Knows nothing of lanes or events. */
+#include "source/session.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "source/sqlstate.h"
+
+#define SESSION_GRACE_MS 5000 /* how much longer than the server we wait for a statement */
+#define SESSION_SETTINGS_PARAMS 4
+
+enum session_state { SESSION_CLOSED, SESSION_FAILED, SESSION_CONNECTING, SESSION_SETTING_UP, SESSION_READY };
+
+struct session {
+	struct watch watch; /* first: the watch is the session */
+	const struct session_options *opt;
+	struct session_events events;
+	char application_name[64];
+	enum session_state state;
+	PGconn *conn;
+	struct round round;
+	int expected;   /* statements of the round in flight */
+	bool in_flight; /* a sync is outstanding */
+	bool broken;    /* a send failed: the connection is to be given up */
+	int server_pid;
+	int64_t sent_us;
+	struct error failure; /* SESSION_FAILED: told from the loop, not from within session_open() */
+};
+
+static void fire(struct watch *w, short revents, int64_t now_us);
+
+struct session *
+session_new(const struct session_options *opt, const char *application_name, const struct session_events *events)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->watch = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
+	s->opt = opt;
+	s->events = *events;
+	snprintf(s->application_name, sizeof(s->application_name), "%s", application_name);
+	return s;
+}
+
+static void
+clear_round(struct session *s)
+{
+	for (int i = 0; i < s->round.count; i++)
+		PQclear(s->round.results[i]);
+	s->round = (struct round){.failed = -1};
+	s->expected = 0;
+	s->in_flight = false;
+	s->broken = false;
+}
+
+void
+session_close(struct session *s)
+{
+	clear_round(s);
+	PQfinish(s->conn);
+	s->conn = NULL;
+	s->state = SESSION_CLOSED;
+	s->watch.fd = -1;
+	s->watch.events = 0;
+	s->watch.deadline_us = CLOCK_NEVER;
+}
+
+void
+session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	session_close(s);
+	free(s);
+}
+
+struct watch *
+session_watch(struct session *s)
+{
+	return &s->watch;
+}
+
+bool
+session_is_open(const struct session *s)
+{
+	return s->state == SESSION_READY;
+}
+
+bool
+session_is_busy(const struct session *s)
+{
+	return s->in_flight;
+}
+
+int
+session_server_pid(const struct session *s)
+{
+	return s->server_pid;
+}
+
+/* Remembers a failure and has the loop tell it, so that no callback runs inside a caller's call. */
+static void
+fail_later(struct session *s)
+{
+	s->state = SESSION_FAILED;
+	s->watch.fd = -1;
+	s->watch.events = 0;
+	s->watch.deadline_us = 0;
+}
+
+static void
+lose(struct session *s)
+{
+	struct error err = s->failure;
+
+	session_close(s);
+	s->events.lost(s->events.ctx, &err);
+}
+
+/* libpq ends its messages with a newline and spreads them over lines. */
+static void
+flatten(char *text)
+{
+	size_t len = strlen(text);
+
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
+		text[--len] = '\0';
+	for (char *p = text; *p != '\0'; p++)
+		if (*p == '\n' || *p == '\t')
+			*p = ' ';
+}
+
+static void
+connection_failure(struct session *s, const char *doing)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "%s", PQerrorMessage(s->conn));
+	flatten(text);
+	if (PQconnectionNeedsPassword(s->conn)) {
+		error_set(&s->failure, ERR_RETRY, "%s: %s", doing, text);
+		error_hint(&s->failure, "set database.password_file, or let pg_hba.conf accept this role without a password");
+		return;
+	}
+	error_set(&s->failure, ERR_RETRY, "%s: %s", doing, text);
+}
+
+void
+session_open(struct session *s)
+{
+	/* Dead peers are noticed by the kernel well before the server would end our sessions. */
+	const char *keywords[] = {"dbname", "fallback_application_name", "keepalives_idle", "keepalives_interval",
+	                          "keepalives_count", "tcp_user_timeout", "client_encoding", "password", NULL};
+	const char *values[] = {s->opt->conninfo, s->application_name, "5", "2", "3", "10000", "UTF8", s->opt->password, NULL};
+
+	assert(s->state == SESSION_CLOSED);
+	if (s->opt->password == NULL)
+		keywords[7] = NULL;
+	s->sent_us = clock_mono_us();
+	s->conn = PQconnectStartParams(keywords, values, 1);
+	if (s->conn == NULL || PQstatus(s->conn) == CONNECTION_BAD) {
+		connection_failure(s, "could not connect to PostgreSQL");
+		fail_later(s);
+		return;
+	}
+	s->state = SESSION_CONNECTING;
+	s->watch.fd = PQsocket(s->conn);
+	s->watch.events = POLLOUT;
+	s->watch.deadline_us = s->sent_us + s->opt->connect_timeout_ms * 1000;
+}
+
+static void
+send_failed(struct session *s)
+{
+	connection_failure(s, "could not send to PostgreSQL");
+	s->broken = true;
+}
+
+void
+session_prepare(struct session *s, const char *name, const char *sql)
+{
+	assert(!s->in_flight && s->expected < ROUND_MAX);
+	s->expected++;
+	if (!s->broken && !PQsendPrepare(s->conn, name, sql, 0, NULL))
+		send_failed(s);
+}
+
+void
+session_query_params(struct session *s, const char *sql, int n_params, const char *const *values)
+{
+	assert(!s->in_flight && s->expected < ROUND_MAX);
+	s->expected++;
+	if (!s->broken && !PQsendQueryParams(s->conn, sql, n_params, NULL, values, NULL, NULL, 0))
+		send_failed(s);
+}
+
+void
+session_query(struct session *s, const char *sql)
+{
+	session_query_params(s, sql, 0, NULL);
+}
+
+static void
+execute(struct session *s, const char *name, int n, const char *const *values, const int *lengths, const int *formats,
+        int result_format)
+{
+	assert(!s->in_flight && s->expected < ROUND_MAX);
+	s->expected++;
+	if (!s->broken && !PQsendQueryPrepared(s->conn, name, n, values, lengths, formats, result_format))
+		send_failed(s);
+}
+
+void
+session_execute(struct session *s, const char *name, int n_params, const char *const *values, const int *lengths,
+                const int *formats)
+{
+	execute(s, name, n_params, values, lengths, formats, 0);
+}
+
+void
+session_execute_binary(struct session *s, const char *name, int n_params, const char *const *values,
+                       const int *lengths, const int *formats)
+{
+	execute(s, name, n_params, values, lengths, formats, 1);
+}
+
+static void
+want_io(struct session *s)
+{
+	int rc = PQflush(s->conn);
+
+	if (rc < 0) {
+		connection_failure(s, "could not send to PostgreSQL");
+		fail_later(s);
+		return;
+	}
+	s->watch.events = rc == 1 ? POLLIN | POLLOUT : POLLIN;
+}
+
+void
+session_round_send(struct session *s, int64_t now_us)
+{
+	assert(!s->in_flight && s->expected > 0);
+	s->in_flight = true;
+	s->sent_us = now_us;
+	s->watch.deadline_us = now_us + (s->opt->statement_timeout_ms + SESSION_GRACE_MS) * 1000;
+	if (s->broken || !PQpipelineSync(s->conn)) {
+		if (!s->broken)
+			send_failed(s);
+		fail_later(s);
+		return;
+	}
+	want_io(s);
+}
+
+/* Settings by set_config() rather than start-up options, which poolers refuse. They pin the claim's plan too:
+ * stale statistics must not turn an index walk into a sort of the whole backlog. The first column shows whether another
+ * session of ours used this server process before: then a pooler shares it, and session locks would protect nothing. */
+static void
+send_settings(struct session *s, int64_t now_us)
+{
+	static const char sql[] =
+		"SELECT nullif(current_setting('pgoutbox.session', true), ''), pg_backend_pid(), set_config('pgoutbox.session', $4, false),"
+		" set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false),"
+		" set_config('idle_session_timeout', $2, false), set_config('lock_timeout', $3, false),"
+		" set_config('application_name', $4, false), set_config('synchronous_commit', 'on', false),"
+		" set_config('TimeZone', 'UTC', false), set_config('bytea_output', 'hex', false), set_config('jit', 'off', false),"
+		" set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),"
+		" set_config('enable_sort', 'off', false), set_config('max_parallel_workers_per_gather', '0', false),"
+		" set_config('plan_cache_mode', 'force_generic_plan', false),"
+		" set_config('default_transaction_isolation', 'read committed', false)";
+	char statement_ms[24], session_ms[24];
+	const char *values[SESSION_SETTINGS_PARAMS] = {statement_ms, session_ms, statement_ms, s->application_name};
+
+	snprintf(statement_ms, sizeof(statement_ms), "%lld", (long long)s->opt->statement_timeout_ms);
+	snprintf(session_ms, sizeof(session_ms), "%lld", (long long)s->opt->session_timeout_ms);
+	s->expected = 1;
+	if (!PQsendQueryParams(s->conn, sql, SESSION_SETTINGS_PARAMS, NULL, values, NULL, NULL, 0))
+		send_failed(s);
+	session_round_send(s, now_us);
+}
+
+static void
+connected(struct session *s, int64_t now_us)
+{
+	if (PQserverVersion(s->conn) < 140000) {
+		error_set(&s->failure, ERR_CONFIG, "PostgreSQL %d is too old", PQserverVersion(s->conn) / 10000);
+		error_hint(&s->failure, "pgoutboxd needs PostgreSQL 14 or newer");
+		fail_later(s);
+		return;
+	}
+	if (PQsetnonblocking(s->conn, 1) != 0 || !PQenterPipelineMode(s->conn)) {
+		connection_failure(s, "could not enter pipeline mode");
+		fail_later(s);
+		return;
+	}
+	s->state = SESSION_SETTING_UP;
+	clear_round(s);
+	send_settings(s, now_us);
+}
+
+static void
+drive_connect(struct session *s, int64_t now_us)
+{
+	PostgresPollingStatusType status = PQconnectPoll(s->conn);
+
+	s->watch.fd = PQsocket(s->conn);
+	switch (status) {
+	case PGRES_POLLING_READING:
+		s->watch.events = POLLIN;
+		return;
+	case PGRES_POLLING_WRITING:
+	case PGRES_POLLING_ACTIVE:
+		s->watch.events = POLLOUT;
+		return;
+	case PGRES_POLLING_OK:
+		connected(s, now_us);
+		return;
+	case PGRES_POLLING_FAILED:
+		break;
+	}
+	connection_failure(s, "could not connect to PostgreSQL");
+	fail_later(s);
+}
+
+static int
+check_settings(struct session *s, const struct round *done)
+{
+	if (done->failed >= 0)
+		return session_result_error(done->results[0], "could not set up the session", &s->failure);
+	s->server_pid = atoi(PQgetvalue(done->results[0], 0, 1));
+	if (PQgetisnull(done->results[0], 0, 0))
+		return 0;
+	error_set(&s->failure, ERR_CONFIG, "the connection to PostgreSQL goes through a pooler that shares server processes");
+	return error_hint(&s->failure, "session locks need a connection of their own: connect directly, or through a pooler in "
+	                               "session mode that runs DISCARD ALL between clients");
+}
+
+/* The round's sync came back: hand the results over. */
+static void
+round_done(struct session *s, int64_t now_us)
+{
+	struct round done = s->round;
+
+	done.elapsed_us = now_us - s->sent_us;
+	s->round = (struct round){.failed = -1};
+	s->expected = 0;
+	s->in_flight = false;
+	s->watch.deadline_us = CLOCK_NEVER;
+	if (s->state == SESSION_SETTING_UP && check_settings(s, &done) != 0)
+		fail_later(s);
+	else if (s->state == SESSION_SETTING_UP) {
+		s->state = SESSION_READY;
+		s->events.ready(s->events.ctx);
+	} else
+		s->events.round(s->events.ctx, &done);
+	for (int i = 0; i < done.count; i++)
+		PQclear(done.results[i]);
+}
+
+/* Takes one result in; true when it ended the round. */
+static bool
+take_result(struct session *s, PGresult *res)
+{
+	switch (PQresultStatus(res)) {
+	case PGRES_PIPELINE_SYNC:
+		PQclear(res);
+		return true;
+	case PGRES_FATAL_ERROR:
+	case PGRES_BAD_RESPONSE:
+		if (s->round.failed < 0 && s->round.count < s->expected)
+			s->round.failed = s->round.count;
+		break;
+	default:
+		break;
+	}
+	/* A connection that breaks gives one error more than there were statements. */
+	if (s->round.count == s->expected)
+		PQclear(res);
+	else
+		s->round.results[s->round.count++] = res;
+	return false;
+}
+
+static void
+drain_notifications(struct session *s)
+{
+	PGnotify *n;
+	bool any = false;
+
+	while ((n = PQnotifies(s->conn)) != NULL) {
+		PQfreemem(n);
+		any = true;
+	}
+	if (any && s->events.notified != NULL && s->state == SESSION_READY)
+		s->events.notified(s->events.ctx);
+}
+
+/* The server ends a session with an error of its own (57P01 and the like) before it closes: keep that as the reason. */
+static void
+lost_connection(struct session *s)
+{
+	connection_failure(s, "lost the connection to PostgreSQL");
+	if (s->round.failed >= 0 && PQresultErrorField(s->round.results[s->round.failed], PG_DIAG_SQLSTATE) != NULL)
+		session_result_error(s->round.results[s->round.failed], "lost the connection to PostgreSQL", &s->failure);
+	if (s->failure.kind != ERR_RETRY && s->state == SESSION_READY)
+		s->failure.kind = ERR_RETRY;
+	fail_later(s);
+}
+
+static void
+read_results(struct session *s, int64_t now_us)
+{
+	while (s->in_flight && !PQisBusy(s->conn)) {
+		PGresult *res = PQgetResult(s->conn);
+
+		if (res == NULL) {
+			if (PQstatus(s->conn) == CONNECTION_BAD)
+				return;
+			continue; /* the end of one statement's results */
+		}
+		if (take_result(s, res)) {
+			round_done(s, now_us);
+			return;
+		}
+		if (PQstatus(s->conn) == CONNECTION_BAD)
+			return;
+	}
+}
+
+static void
+drive_io(struct session *s, short revents, int64_t now_us)
+{
+	if ((revents & ~POLLOUT) != 0 && !PQconsumeInput(s->conn)) {
+		read_results(s, now_us);
+		if (s->state >= SESSION_SETTING_UP)
+			lost_connection(s);
+		return;
+	}
+	want_io(s);
+	if (s->state < SESSION_SETTING_UP)
+		return;
+	drain_notifications(s);
+	read_results(s, now_us);
+	if (s->state >= SESSION_SETTING_UP && PQstatus(s->conn) == CONNECTION_BAD)
+		lost_connection(s);
+}
+
+static void
+fire(struct watch *w, short revents, int64_t now_us)
+{
+	struct session *s = (struct session *)w;
+
+	if (revents != 0 && s->state == SESSION_CONNECTING)
+		drive_connect(s, now_us);
+	else if (revents != 0 && s->state >= SESSION_SETTING_UP)
+		drive_io(s, revents, now_us);
+	else if (s->state != SESSION_FAILED && now_us >= s->watch.deadline_us) {
+		error_set(&s->failure, ERR_RETRY,
+		          s->state == SESSION_CONNECTING ? "could not connect to PostgreSQL within %lld ms"
+		                                         : "PostgreSQL did not answer within %lld ms",
+		          (long long)(now_us - s->sent_us) / 1000);
+		fail_later(s);
+	}
+	if (s->state == SESSION_FAILED)
+		lose(s);
+}
+
+int
+session_library_version(void)
+{
+	return PQlibVersion();
+}
+
+int
+session_result_error(const PGresult *res, const char *doing, struct error *err)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *hint;
+	enum err_kind kind = sqlstate_kind(state, &hint);
+
+	error_set(err, kind, "%s: %s (SQLSTATE %s)", doing, primary != NULL ? primary : "no message",
+	          state != NULL ? state : "none");
+	if (hint != NULL)
+		error_hint(err, "%s", hint);
+	return -1;
+}

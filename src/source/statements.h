@@ -1,0 +1,87 @@
+/* statements.h - the SQL that lanes run, made from the table's layout.
+ *
+ * Texts are made once a layout; parameters are bound a round. All of a claim's columns come in binary.
+ */
+#ifndef PGOUTBOX_SOURCE_STATEMENTS_H
+#define PGOUTBOX_SOURCE_STATEMENTS_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "model/batch.h"
+#include "source/ladder.h"
+#include "source/layout.h"
+
+struct statements {
+	char *claim;       /* rows without payload where that is large: they end the batch */
+	char *claim_sized; /* the same, cut at a sum of bytes: dearer a row */
+	char *settle_tids; /* row versions locked by this transaction; NULL where tids may repeat (partitions) */
+	char *settle_ids;
+	char *park;
+	char *parked_keys; /* keys of one lane that parked events hold back */
+	char *bell;        /* which of these lanes have something to claim */
+};
+
+struct statements_options {
+	bool settle_delete;
+	bool block_parked_keys;
+	int64_t batch_bytes;
+	int64_t batch_rows;
+	const char *const *extra_columns; /* for the topic template */
+	size_t extra_count;
+};
+
+int statements_make(const struct layout *layout, const struct statements_options *opt, struct statements *ret_st,
+                    struct error *err) __attribute__((warn_unused_result));
+void statements_done(struct statements *st);
+
+/* Whether the layout would give the same texts. */
+bool statements_fit(const struct statements *st, const struct layout *layout, const struct statements_options *opt);
+
+/* "the row t is unsent and in this lane", as the claim's index has it; lane is an SQL expression. */
+void statements_lane_condition(struct buf *sql, const struct layout *layout, const char *lane);
+
+/* The parameters of a claim, in text. */
+#define CLAIM_PARAMS 7
+struct claim_params {
+	char lane[16], limit[24], bytes[24];
+	struct buf from_ids, xmaxes, opens;
+	const char *values[CLAIM_PARAMS];
+	int lengths[CLAIM_PARAMS];
+	int formats[CLAIM_PARAMS];
+};
+
+/* What the claim's first row tells of its snapshot. */
+struct claim_head {
+	struct ladder_view view;
+	int backend_pid;
+	uint64_t wal_insert_lsn; /* what the claim saw is durable once WAL is flushed up to here */
+	uint64_t wal_flush_lsn;
+};
+
+/* Binds a claim's parameters; bytes is a row's share for claim, the batch's sum for claim_sized. bottom: start there, whatever the
+ * ladder says. */
+void statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64_t bytes, const struct ladder *ladder, bool bottom,
+                           const char *held_keys);
+
+/* Takes *res over (sets it to NULL) into a new batch, also when no row was claimed (count 0). *ret_cut says that a payload too
+ * large for this kind of claim ended the batch: claim the next with claim_sized. */
+int statements_read_claim(const struct layout *layout, const struct statements_options *opt, PGresult **res, int64_t limit,
+                          struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
+	__attribute__((warn_unused_result));
+
+/* Arrays in PostgreSQL's binary format of the count slots that batch_settle_begin() took. */
+void statements_tids(const struct batch *b, size_t count, struct buf *out);
+void statements_ids(const struct batch *b, size_t count, struct buf *out);
+
+
+/* The poisoned slots as three parallel array literals. */
+void statements_park(const struct batch *b, struct buf *ids, struct buf *topics, struct buf *reasons);
+
+/* Adds an element to an array literal; the caller adds the closing brace. text NULL = NULL. */
+void statements_array_add(struct buf *array, const char *text);
+
+#endif

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test. Needs no arguments and asks nothing.
+#
+#   ./test.sh                 all of it, under 15 minutes on two cores
+#   ./test.sh PART...         some of it: unit (and mock), pg, e2e, sanitizers
+#   ./test.sh --no-install    without looking for missing packages
+#
+# unit         programs that need no server, and librdkafka's mock cluster
+# pg           against a throw-away PostgreSQL
+# e2e          the daemon between a throw-away PostgreSQL and a throw-away Apache Kafka
+# sanitizers   unit and pg once more, built by clang with AddressSanitizer and UndefinedBehaviorSanitizer
+#
+# The last line tells how many tests passed and failed. Exit status: 0 when none failed. Logs are kept in build/log.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+. tests/support/workshop.sh
+
+usage() {
+	sed -n '2,/^set -u/s/^# \{0,1\}//p' test.sh
+}
+
+install=yes
+parts=
+for word; do
+	case $word in
+	--help | -h) usage; exit 0 ;;
+	--no-install) install= ;;
+	unit | pg | e2e | sanitizers) parts="$parts $word" ;;
+	*) usage >&2; exit 64 ;;
+	esac
+done
+parts=${parts:- unit pg e2e sanitizers}
+
+wanted() {
+	[[ "$parts " = *" $1 "* ]]
+}
+
+passed=0 failed=0 skipped=0 child=
+
+finish() {
+	local counts="$passed passed, $failed failed"
+	[ "$skipped" -eq 0 ] || counts="$counts, $skipped skipped"
+	printf '\n%s\n' "$counts"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+stop() {
+	[ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null; }
+	exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+trap 'stop 129' HUP
+
+# run SECONDS LOG COMMAND...: in the background, so that a signal is heard, and never for longer than that.
+run() {
+	local limit=$1 log=$2
+	shift 2
+	timeout -k 30 "$limit" "$@" >"$log" 2>&1 </dev/null &
+	child=$!
+	wait "$child"
+	local status=$?
+	child=
+	return $status
+}
+
+log_name() {
+	echo "${1#"$top"/}"
+}
+
+# step NAME SECONDS COMMAND...: what has to work before there is anything to test.
+step() {
+	local name=$1 limit=$2 log start=$SECONDS
+	shift 2
+	log=$logs/${name// /-}.log
+	printf '  %-40s' "$name"
+	if run "$limit" "$log" "$@"; then
+		printf '%sdone%s %s(%d s)%s\n' "$green" "$plain" "$dim" $((SECONDS - start)) "$plain"
+		return
+	fi
+	printf '%sfailed%s\n' "$red" "$plain"
+	tail -n 15 "$log" | sed 's/^/    /'
+	echo "    more in $(log_name "$log")"
+	failed=$((failed + 1))
+	return 1
+}
+
+results() { # KIND-PATTERN: how many of the results that make check left
+	find "$run_dir" -name '*.trs' -newer "$stamp" -exec cat {} + 2>/dev/null | grep -cE "^:test-result: ($1)( |\$)"
+}
+
+show_failures() {
+	find "$run_dir" -name '*.trs' -newer "$stamp" -exec grep -lE '^:test-result: (FAIL|XPASS|ERROR)' {} + 2>/dev/null |
+		while read -r trs; do
+			echo "    $(log_name "${trs%.trs}.log")"
+			grep -hE '^(not ok|Bail out)' "${trs%.trs}.log" | head -n 10 | sed 's/^/      /'
+		done
+}
+
+# check NAME SECONDS BUILD COMMAND...: runs tests in a build directory and counts their results.
+check() {
+	local name=$1 limit=$2 start=$SECONDS status good bad left log
+	run_dir=$workshop/$3
+	shift 3
+	log=$logs/${name// /-}.log
+	stamp=$logs/started
+	printf '  %-40s' "$name"
+	touch "$stamp" && sleep 0.02
+	run "$limit" "$log" env -C "$run_dir" "$@"
+	status=$?
+	good=$(results 'PASS|XFAIL') bad=$(results 'FAIL|XPASS|ERROR') left=$(results SKIP)
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+	fi
+	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left))
+	if [ "$bad" -eq 0 ]; then
+		printf '%s%4d passed%s %s(%d s)%s\n' "$green" "$good" "$plain" "$dim" $((SECONDS - start)) "$plain"
+		return
+	fi
+	printf '%s%4d passed, %d failed%s %s(%d s)%s\n' "$red" "$good" "$bad" "$plain" "$dim" $((SECONDS - start)) "$plain"
+	show_failures
+	[ "$status" -ne 124 ] || echo "    stopped after $limit s"
+	[ "$good" -gt 0 ] || grep -E 'error:|\*\*\*|Error [0-9]|undefined reference|: hint:' "$log" | head -n 10 | sed 's/^/    /'
+	echo "    more in $(log_name "$log")"
+}
+
+choose_workshop
+support=$workshop/tree/tests
+
+if [ -n "$install" ]; then
+	headline "Packages"
+	sets="build extras"
+	wanted pg || wanted e2e || wanted sanitizers && sets="$sets postgresql"
+	wanted e2e && sets="$sets kafka"
+	wanted sanitizers && sets="$sets clang"
+	# shellcheck disable=SC2086
+	step "what is missing" 900 tests/support/install-packages.sh $sets || finish
+fi
+
+headline "Build"
+step "copy of the sources" 120 bash -c '. tests/support/workshop.sh && choose_workshop && copy_sources' || finish
+if wanted unit || wanted pg || wanted e2e; then
+	step "gcc" 600 bash -c '. tests/support/workshop.sh && choose_workshop && build gcc CC=gcc --enable-werror' || finish
+fi
+if wanted sanitizers; then
+	step "clang with sanitizers" 600 bash -c '. tests/support/workshop.sh && choose_workshop &&
+		build clang CC=clang --enable-werror --enable-sanitizers' || finish
+fi
+
+headline "Tests"
+if wanted unit; then
+	check "unit and mock" 600 gcc make -k check
+fi
+if wanted pg; then
+	check "on PostgreSQL" 600 gcc "$support/with-postgres" make -k check-pg
+fi
+if wanted e2e; then
+	check "on PostgreSQL and Kafka" 900 gcc "$support/with-postgres" "$support/with-kafka" make -k -j1 check-e2e
+fi
+if wanted sanitizers; then
+	check "unit and mock with sanitizers" 900 clang make -k check
+	check "on PostgreSQL with sanitizers" 900 clang "$support/with-postgres" make -k check-pg
+fi
+finish

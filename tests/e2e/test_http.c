@@ -1,0 +1,114 @@
+/* test_http.c - the endpoint of a daemon that has done some work. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/env.h"
+#include "support/tap.h"
+
+enum { EVENTS = 3000 };
+
+static struct env env;
+
+static void
+end(void)
+{
+	env_end(&env);
+}
+
+static bool
+begin(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+
+	if (!env_begin(&env))
+		return false;
+	env_init(&env, &cfg);
+	(void)env_topic(&env, "account");
+	env_daemon_start(&env, 0, &cfg);
+	env_daemon_ready(&env, 0, 15000);
+	env_exec(&env,
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	    " SELECT 'account', n %% 100, 'e', '{}' FROM generate_series(1, %d) n", EVENTS);
+	env_wait_int(&env, 0, 15000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	return true;
+}
+
+static void
+metrics_tell_what_was_done(void)
+{
+	if (!begin())
+		return;
+	TAP_INT((int)env_metric(&env, 0, "pgoutbox_events_sent_total"), EVENTS);
+	TAP_INT((int)env_metric(&env, 0, "pgoutbox_in_flight_events"), 0);
+	TAP_INT((int)env_metric(&env, 0, "pgoutbox_lanes_owned"), 4);
+	TAP_INT((int)env_metric(&env, 0, "pgoutbox_up"), 2);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_batches_total") > 0);
+	CU_ASSERT(env_metric(&env, 0, "process_resident_memory_bytes") > 1e6);
+	env_daemon_stop(&env, 0);
+}
+
+static void
+promtool_finds_nothing(void)
+{
+	char file[192], command[256], *body, *output;
+	const char *const argv[] = {"sh", "-c", command, NULL};
+	const char *const version[] = {"promtool", "--version", NULL};
+	FILE *out;
+	int rc = proc_run(version, 10000, &output);
+
+	free(output);
+	if (rc != 0) {
+		tap_skip("promtool is not installed");
+		return;
+	}
+	if (!begin())
+		return;
+	TAP_INT(env_get(&env, 0, "/metrics", &body), 200);
+	snprintf(file, sizeof(file), "%s/metrics", env.dir);
+	out = fopen(file, "we");
+	CU_ASSERT_FATAL(out != NULL);
+	fputs(body, out);
+	fclose(out);
+	free(body);
+	snprintf(command, sizeof(command), "promtool check metrics <%s", file);
+	TAP_INT(proc_run(argv, 20000, &output), 0);
+	TAP_STR(output, "");
+	free(output);
+	env_daemon_stop(&env, 0);
+}
+
+static void
+health_pages(void)
+{
+	static const struct {
+		const char *path;
+		int status;
+	} pages[] = {{"/livez", 200}, {"/readyz", 200}, {"/readyz?verbose", 200}, {"/healthz", 200}, {"/metrics", 200},
+	    {"/nothing", 404}, {"/../etc/passwd", 404}};
+
+	if (!begin())
+		return;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		char *body;
+
+		TAP_INT(env_get(&env, 0, pages[i].path, &body), pages[i].status);
+		if (strstr(pages[i].path, "verbose") != NULL) {
+			TAP_HAS(body, "kafka");
+			TAP_HAS(body, "postgresql");
+		}
+		free(body);
+	}
+	env_daemon_stop(&env, 0);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("http", NULL, end);
+	tap_test("metrics tell what was done", metrics_tell_what_was_done);
+	tap_test("promtool finds nothing to complain about", promtool_finds_nothing);
+	tap_test("health pages and unknown paths", health_pages);
+	return tap_run();
+}

@@ -1,0 +1,299 @@
+/* test_ladder.c - the floor against a model of PostgreSQL's snapshots: no claim may pass an unsent row that it could see. */
+#include <CUnit/CUnit.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "source/ladder.h"
+#include "support/tap.h"
+
+#define ROWS_MAX 6000
+#define WRITERS 12
+#define STEP_US 3000
+
+struct row {
+	int writer_xid;
+	bool visible;
+	bool settled;
+};
+
+struct writer {
+	int xid; /* 0 = no transaction */
+	int64_t ends_us;
+	int64_t draws_us; /* an id drawn, the row not inserted yet; 0 = none */
+	int64_t drawn_id;
+};
+
+struct model {
+	struct row rows[ROWS_MAX]; /* by id */
+	int64_t next_id;
+	int next_xid;
+	struct writer writers[WRITERS];
+	int64_t now_us;
+	unsigned seed;
+};
+
+static unsigned
+draw(struct model *m, unsigned below)
+{
+	m->seed = m->seed * 1103515245U + 12345U;
+	return (m->seed >> 16) % below;
+}
+
+static void
+commit(struct model *m, struct writer *w)
+{
+	for (int64_t id = 1; id < m->next_id; id++)
+		if (m->rows[id].writer_xid == w->xid)
+			m->rows[id].visible = true;
+	*w = (struct writer){0};
+}
+
+/* Most transactions are short, some last for seconds, one in a while for most of the run. */
+static int64_t
+lifetime_us(struct model *m)
+{
+	unsigned kind = draw(m, 100);
+
+	return kind < 90 ? draw(m, 8000) : kind < 98 ? draw(m, 1500000) : draw(m, 6000000);
+}
+
+static void
+turn_writer(struct model *m, struct writer *w)
+{
+	if (w->xid != 0 && m->now_us >= w->ends_us) {
+		commit(m, w);
+		return;
+	}
+	if (w->drawn_id == 0) {
+		if (m->next_id >= ROWS_MAX || draw(m, 10) != 0)
+			return;
+		w->drawn_id = m->next_id++;
+		/* nextval() comes first, the xid a moment later */
+		w->draws_us = m->now_us + (w->xid == 0 ? draw(m, LADDER_RUNG_AGE_US / 2) : 0);
+	}
+	if (m->now_us < w->draws_us)
+		return;
+	if (w->xid == 0) {
+		w->xid = m->next_xid++;
+		w->ends_us = m->now_us + lifetime_us(m);
+	}
+	m->rows[w->drawn_id].writer_xid = w->xid;
+	w->drawn_id = 0;
+}
+
+static int
+open_below(const struct model *m, uint64_t xmax)
+{
+	int n = 0;
+
+	for (int i = 0; i < WRITERS; i++)
+		n += m->writers[i].xid != 0 && (uint64_t)m->writers[i].xid < xmax;
+	return n;
+}
+
+/* What the claim's statement does with the ladder. */
+static struct ladder_view
+look(const struct model *m, const struct ladder *ld)
+{
+	struct ladder_view v = {.floor_id = LADDER_BOTTOM, .xmax = (uint64_t)m->next_xid};
+
+	v.open = open_below(m, UINT64_MAX);
+	for (int i = 0; i < ld->count; i++) {
+		v.below[i] = open_below(m, ld->rungs[i].xmax);
+		if (v.below[i] == ld->rungs[i].open && ld->rungs[i].from_id > v.floor_id)
+			v.floor_id = ld->rungs[i].from_id;
+	}
+	return v;
+}
+
+/* Claims and settles; returns the number of visible unsent rows that lie below the floor, which must be none. */
+static int
+claim(struct model *m, struct ladder *ld, int limit)
+{
+	struct ladder_view v = look(m, ld);
+	int missed = 0;
+
+	for (int64_t id = 1; id < m->next_id; id++) {
+		struct row *row = &m->rows[id];
+
+		if (!row->visible || row->settled)
+			continue;
+		if (id < v.floor_id) {
+			missed++;
+			continue;
+		}
+		if (v.claimed == limit) {
+			v.full = true;
+			break;
+		}
+		row->settled = true;
+		v.claimed++;
+		v.last_id = id;
+	}
+	if (v.claimed == limit)
+		v.full = true;
+	ladder_learn(ld, &v, m->now_us);
+	return missed;
+}
+
+static int64_t
+simulate(unsigned seed, int *ret_missed)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	struct ladder ld;
+	int64_t behind = 0;
+	int looks = 0;
+
+	m->seed = seed;
+	m->next_id = 1;
+	m->next_xid = 100;
+	ladder_init(&ld, 0);
+	for (m->now_us = 1; m->now_us < 12000000; m->now_us += STEP_US) {
+		for (int i = 0; i < WRITERS; i++)
+			turn_writer(m, &m->writers[i]);
+		if (draw(m, 4) != 0)
+			continue;
+		*ret_missed += claim(m, &ld, 1 + (int)draw(m, draw(m, 3) == 0 ? 3 : 20));
+		behind += m->next_id - 1 - (ld.count > 0 ? ld.rungs[ld.count - 1].from_id : 0);
+		looks++;
+	}
+	free(m);
+	return behind / looks;
+}
+
+static void
+test_no_claim_passes_a_visible_row(void)
+{
+	int missed = 0;
+
+	for (unsigned seed = 1; seed <= 150; seed++)
+		simulate(seed, &missed);
+	CU_ASSERT_EQUAL(missed, 0);
+}
+
+static void
+test_floor_follows_though_writers_stay_open(void)
+{
+	int missed = 0;
+
+	/* About 330 ids a second are drawn: the highest rung stays within a second of them. */
+	for (unsigned seed = 1; seed <= 20; seed++)
+		CU_ASSERT(simulate(seed, &missed) < 600);
+}
+
+static struct ladder_view
+quiet_view(uint64_t xmax, int open, int64_t last_id, bool full)
+{
+	return (struct ladder_view){
+		.floor_id = LADDER_BOTTOM, .xmax = xmax, .open = open, .last_id = last_id, .claimed = 10, .full = full};
+}
+
+static struct ladder
+two_rungs(void)
+{
+	struct ladder ld;
+	struct ladder_view v = quiet_view(50, 1, 100, true);
+
+	ladder_init(&ld, 0);
+	ladder_learn(&ld, &v, 10000);
+	v = quiet_view(60, 1, 200, true);
+	ladder_learn(&ld, &v, 150000);
+	v = quiet_view(70, 1, 300, true);
+	v.below[0] = 1;
+	ladder_learn(&ld, &v, 300000);
+	v = quiet_view(80, 2, 400, true);
+	v.below[0] = v.below[1] = 1;
+	ladder_learn(&ld, &v, 450000);
+	return ld;
+}
+
+static void
+test_rungs_are_old_enough(void)
+{
+	struct ladder ld = two_rungs();
+
+	CU_ASSERT_EQUAL(ld.count, 2);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 101);
+	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[1].open, 2);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 201);
+}
+
+static void
+test_a_rung_without_writers_replaces_those_below(void)
+{
+	struct ladder ld = two_rungs();
+	struct ladder_view v = quiet_view(90, 0, 500, false);
+
+	ladder_learn(&ld, &v, 460000);
+	CU_ASSERT_EQUAL(ld.count, 1);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[0].open, 0);
+}
+
+/* A claim that met its limit below a rung has not looked at what lies between. */
+static void
+test_a_cut_claim_renews_only_what_it_reached(void)
+{
+	struct ladder ld = two_rungs();
+	struct ladder_view v = quiet_view(90, 0, 120, true);
+
+	ladder_learn(&ld, &v, 460000);
+	CU_ASSERT_EQUAL(ld.count, 2);
+	CU_ASSERT_EQUAL(ld.rungs[0].open, 0);
+	CU_ASSERT_EQUAL(ld.rungs[1].open, 2);
+	ladder_learn(&ld, &v, 900000);
+	CU_ASSERT_EQUAL(ld.count, 2);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 201);
+}
+
+static void
+test_lower_moves_every_rung_down(void)
+{
+	struct ladder ld = two_rungs();
+
+	ladder_lower(&ld, 150);
+	CU_ASSERT_EQUAL(ld.count, 2);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 101);
+	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 150);
+	CU_ASSERT(ld.through_id < 150);
+	CU_ASSERT(ld.mark_id < 150);
+	ladder_lower(&ld, 50);
+	CU_ASSERT_EQUAL(ld.count, 1);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 50);
+	CU_ASSERT_EQUAL(ld.rungs[0].xmax, 70);
+	ladder_lower(&ld, INT64_MAX);
+	CU_ASSERT_EQUAL(ld.count, 1);
+	ladder_lower(&ld, LADDER_BOTTOM);
+	CU_ASSERT_EQUAL(ld.count, 0);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), LADDER_BOTTOM);
+}
+
+static void
+test_looks_take_a_share_of_the_time(void)
+{
+	struct ladder ld;
+
+	ladder_init(&ld, 1000);
+	CU_ASSERT(ladder_look_due(&ld, 1000));
+	ladder_looked(&ld, 100, 2000);
+	CU_ASSERT(!ladder_look_due(&ld, 2000 + LADDER_LOOK_MIN_US - 1));
+	CU_ASSERT(ladder_look_due(&ld, 2000 + LADDER_LOOK_MIN_US));
+	ladder_looked(&ld, 1000000, 0);
+	CU_ASSERT(!ladder_look_due(&ld, 1000000 * LADDER_LOOK_SHARE - 1));
+	CU_ASSERT(ladder_look_due(&ld, 1000000 * LADDER_LOOK_SHARE));
+}
+
+int
+main(void)
+{
+	tap_suite("ladder");
+	tap_test("no claim passes a visible row, in 150 histories", test_no_claim_passes_a_visible_row);
+	tap_test("the floor follows though writers stay open", test_floor_follows_though_writers_stay_open);
+	tap_test("rungs are built on ids of some age", test_rungs_are_old_enough);
+	tap_test("a rung without writers replaces those below", test_a_rung_without_writers_replaces_those_below);
+	tap_test("a cut claim renews only what it reached", test_a_cut_claim_renews_only_what_it_reached);
+	tap_test("lower moves every rung down", test_lower_moves_every_rung_down);
+	tap_test("looks from the bottom take a share of the time", test_looks_take_a_share_of_the_time);
+	return tap_run();
+}
