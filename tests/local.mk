@@ -57,6 +57,7 @@ MOCK_TESTS = \
 
 # These need servers: PGOUTBOX_TEST_PG and PGOUTBOX_TEST_KAFKA say where they are.
 PG_TESTS = \
+	tests/pg/test_audit \
 	tests/pg/test_ctl \
 	tests/pg/test_grants \
 	tests/pg/test_init

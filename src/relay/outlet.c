@@ -16,7 +16,8 @@ struct outlet {
 	struct outlet_events events;
 	struct producer *producer; /* NULL between a fatal one and the next */
 	struct backoff rebuild;
-	bool broken;   /* turned fatal: to be replaced from the loop */
+	bool broken;     /* turned fatal: to be dropped from the loop */
+	int64_t make_us; /* without a producer: when to try the next one */
 	bool up;
 	bool unreachable;       /* librdkafka's word */
 	int64_t last_report_us; /* or the first send after quiet */
@@ -97,7 +98,6 @@ make_producer(struct outlet *o, struct error *err)
 		o->producer = NULL;
 		return -1;
 	}
-	o->broken = false;
 	return 0;
 }
 
@@ -111,21 +111,29 @@ drop_producer(struct outlet *o)
 	o->producer = NULL;
 }
 
+/* What it had in flight is in nobody's hands now. The next one comes after a pause: what was fatal may be so again. */
 static void
-rebuild(struct outlet *o, int64_t now_us)
+give_up_producer(struct outlet *o, int64_t now_us)
+{
+	o->opt.producer.batch_bytes = producer_batch_bytes(o->producer);
+	drop_producer(o);
+	o->broken = false;
+	o->make_us = now_us + backoff_next_ms(&o->rebuild) * 1000LL;
+	metrics_add(o->opt.metrics, METRIC_PRODUCER_REBUILDS, 1);
+	o->events.rebuilt(o->events.ctx);
+}
+
+static void
+try_producer(struct outlet *o, int64_t now_us)
 {
 	struct error err;
 
-	if (o->producer != NULL) {
-		o->opt.producer.batch_bytes = producer_batch_bytes(o->producer);
-		drop_producer(o);
-		metrics_add(o->opt.metrics, METRIC_PRODUCER_REBUILDS, 1);
-		o->events.rebuilt(o->events.ctx);
-	}
-	if (make_producer(o, &err) != 0) {
+	if (now_us >= o->make_us && make_producer(o, &err) != 0) {
 		log_error(o->opt.log, LOG_ERR, "producer-rebuild-failed", &err);
-		o->timer.deadline_us = now_us + backoff_next_ms(&o->rebuild) * 1000LL;
+		o->make_us = now_us + backoff_next_ms(&o->rebuild) * 1000LL;
 	}
+	if (o->producer == NULL)
+		o->timer.deadline_us = o->make_us;
 }
 
 /* Looks for a stall as long as messages are in flight; otherwise sleeps. */
@@ -151,8 +159,10 @@ fire(struct watch *w, short revents, int64_t now_us)
 
 	(void)revents;
 	o->timer.deadline_us = CLOCK_NEVER;
-	if (o->broken || o->producer == NULL)
-		rebuild(o, now_us);
+	if (o->broken)
+		give_up_producer(o, now_us);
+	if (o->producer == NULL)
+		try_producer(o, now_us);
 	else
 		check_stall(o, now_us);
 }

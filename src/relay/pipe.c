@@ -9,7 +9,8 @@
 #include "base/clock.h"
 #include "relay/keyset.h"
 
-#define ROWS_MIN 50              /* a claim after trouble */
+#define ROWS_MIN 50              /* a claim after an outage */
+#define ROWS_PROBE 1             /* a claim after topic trouble: only an event that travels alone can be blamed for a refusal */
 #define ACK_QUICK_US 250000      /* a batch acknowledged within this lets claims grow, */
 #define ACK_SLOW_US 1000000      /* beyond this, shrink */
 #define RETRY_MIN_MS 100         /* pause after refused events */
@@ -17,6 +18,7 @@
 #define REOPEN_MIN_MS 50         /* pause before a lost session is opened again */
 #define REOPEN_MAX_MS 1000
 #define PINGS_A_TIMEOUT 3        /* an idle session speaks so often within the server's patience */
+#define GHOST_TIMEOUTS 2         /* a session that we lost has surely ended after so many session_timeouts */
 
 struct pipe {
 	struct watch timer; /* first: the timer is the pipe */
@@ -28,25 +30,40 @@ struct pipe {
 	struct keyset held;  /* keys behind a parked event */
 	bool rung;
 	bool reread_parked;
+	bool held_short;     /* memory was out: held lacks keys until the parked ones are read again */
 	uint64_t waits_lsn;    /* the batch may be published once WAL is flushed up to here; 0 = need not wait */
 	int64_t rows;          /* the next claim's limit */
 	int64_t hold_until_us; /* an attached batch is detached then */
 	int64_t not_before_us; /* no claim before: events were refused */
 	int64_t reopen_us;
+	int64_t ghost_until_us; /* so long the server may still run a session that we lost */
 	struct backoff retry, reopen;
 };
 
 static void pipe_step(struct pipe *p, int64_t now_us);
 
+static int64_t
+rows_after_outage(const struct pipe_shared *sh)
+{
+	return ROWS_MIN < sh->cfg->batch_rows ? ROWS_MIN : sh->cfg->batch_rows;
+}
+
 /* --- publishing --- */
 
-/* Refuses an event for now; later events of its key must not pass it within this batch. */
-static void
+/* Refuses an event for now; later events of its key must not pass it within this batch. -1: out of memory, so none may follow. */
+static int
 refuse(struct slot *slot, struct keyset *behind)
 {
 	batch_move(slot, EV_REFUSED);
-	if (keyset_add(behind, slot->ev.key) != 0)
-		behind->stale = true; /* out of memory: publish() stops the whole batch */
+	return keyset_add(behind, slot->ev.key);
+}
+
+/* Until the parked keys are read again nothing is published: an event of the missing one might be. */
+static void
+hold_fell_short(struct pipe *p)
+{
+	p->held_short = p->reread_parked = true;
+	log_write(p->sh->log, LOG_CRIT, "out-of-memory", "could not hold back a key: out of memory");
 }
 
 static void
@@ -57,7 +74,7 @@ poison(struct pipe *p, struct slot *slot, const char *reason)
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
 	log_write(p->sh->log, LOG_ERR, "event-parked", "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
 	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
-		log_write(p->sh->log, LOG_CRIT, "out-of-memory", "could not hold back a key: out of memory");
+		hold_fell_short(p);
 }
 
 /* One event to the outlet; -1 when the batch must stop here. */
@@ -68,10 +85,10 @@ publish_event(struct pipe *p, struct slot *slot, struct keyset *behind)
 	struct error err;
 	enum send_class class;
 
-	if (keyset_has(&p->held, slot->ev.key) || keyset_has(behind, slot->ev.key)) {
-		refuse(slot, behind);
-		return 0;
-	}
+	if (p->held_short)
+		return -1;
+	if (keyset_has(&p->held, slot->ev.key) || keyset_has(behind, slot->ev.key))
+		return refuse(slot, behind);
 	if (router_route(p->sh->router, &slot->ev, &slot->batch->arena, &msg, &err) != 0) {
 		if (err.kind != ERR_POISON)
 			return -1;
@@ -87,7 +104,7 @@ publish_event(struct pipe *p, struct slot *slot, struct keyset *behind)
 		poison(p, slot, err.message);
 	else if (class == SEND_TOPIC) {
 		metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_TOPIC, 1);
-		refuse(slot, behind);
+		return refuse(slot, behind);
 	} else
 		return -1;
 	return 0;
@@ -103,7 +120,8 @@ publish(struct pipe *p, struct batch *b)
 		if (publish_event(p, &b->slots[i], &behind) != 0)
 			break;
 	for (; i < b->count; i++)
-		batch_move(&b->slots[i], EV_REFUSED);
+		if (b->slots[i].state == EV_CLAIMED)
+			batch_move(&b->slots[i], EV_REFUSED);
 	b->produced_us = clock_mono_us();
 	keyset_done(&behind);
 }
@@ -178,24 +196,24 @@ failed(struct pipe *p, struct slot *slot, const struct report *r)
 		          r->reason);
 }
 
-/* Events of a refused event's key that are out already: promise 2's one exception. */
+/* Refused events that later ones of their key have passed: promise 2's one exception. */
 static void
 count_overtaken(struct pipe *p, const struct batch *b)
 {
+	struct keyset out = KEYSET_INIT;
 	uint64_t overtaken = 0;
 
 	if (b->counts[EV_REFUSED] + b->counts[EV_POISONED] == 0)
 		return;
-	for (size_t i = 0; i < b->count; i++) {
-		if (b->slots[i].state != EV_REFUSED && b->slots[i].state != EV_POISONED)
-			continue;
-		for (size_t j = i + 1; j < b->count; j++)
-			if ((b->slots[j].state == EV_ACKED || b->slots[j].state == EV_SETTLED) &&
-			    slice_equal(b->slots[i].ev.key, b->slots[j].ev.key)) {
-				overtaken++;
-				break;
-			}
+	for (size_t i = b->count; i-- > 0;) {
+		const struct slot *slot = &b->slots[i];
+
+		if (slot->state == EV_REFUSED || slot->state == EV_POISONED)
+			overtaken += keyset_has(&out, slot->ev.key);
+		else if (keyset_add(&out, slot->ev.key) != 0)
+			break; /* memory is out: the figure is too low */
 	}
+	keyset_done(&out);
 	if (overtaken == 0)
 		return;
 	metrics_add(p->sh->metrics, METRIC_EVENTS_OVERTAKEN, overtaken);
@@ -213,7 +231,8 @@ batch_heard(struct pipe *p, int64_t now_us)
 	count_overtaken(p, b);
 	metrics_observe(p->sh->metrics, METRIC_ACKNOWLEDGEMENT_SECONDS, took_us);
 	if (b->counts[EV_REFUSED] > 0) {
-		p->rows = ROWS_MIN;
+		/* Every other time only, or one topic's trouble at the front would keep all others waiting for good. */
+		p->rows = p->retry.step % 2 == 0 ? ROWS_PROBE : rows_after_outage(p->sh);
 		return;
 	}
 	backoff_reset(&p->retry);
@@ -223,8 +242,8 @@ batch_heard(struct pipe *p, int64_t now_us)
 		p->rows /= 2;
 	if (p->rows > p->sh->cfg->batch_rows)
 		p->rows = p->sh->cfg->batch_rows;
-	if (p->rows < ROWS_MIN)
-		p->rows = ROWS_MIN < p->sh->cfg->batch_rows ? ROWS_MIN : p->sh->cfg->batch_rows;
+	if (p->rows < ROWS_PROBE)
+		p->rows = ROWS_PROBE;
 }
 
 void
@@ -258,6 +277,8 @@ pipe_rebuilt(struct pipe *p)
 		}
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_FATAL, lost);
 	metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, lost);
+	if (lost > 0)
+		batch_heard(p, clock_mono_us());
 	pipe_step(p, clock_mono_us());
 }
 
@@ -274,7 +295,6 @@ on_owned(void *ctx, struct lane *l)
 {
 	struct pipe *p = of_lane(ctx);
 
-	backoff_reset(&p->reopen);
 	if (p->lost)
 		metrics_add_at(p->sh->metrics, METRIC_RECONNECTS, METRIC_SIDE_POSTGRESQL, 1);
 	p->lost = false;
@@ -290,19 +310,26 @@ drop_batch(struct pipe *p)
 	p->batch = NULL;
 }
 
-/* Another relay has the lane: it claimed whatever was not settled. Reports that still come find the batch. */
+/* Another relay has the lane, and claimed whatever was not settled; or the server still runs a session that we lost. As long as
+ * it may be that, what was acknowledged is kept, to be settled first. Reports that still come find the batch. */
 static void
 on_refused(void *ctx, struct lane *l)
 {
 	struct pipe *p = of_lane(ctx);
+	int64_t now_us = clock_mono_us();
 
 	(void)l;
 	p->wanted = false;
-	if (p->batch != NULL && batch_reported(p->batch)) {
-		metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, batch_unsettled(p->batch));
-		drop_batch(p);
-	}
 	p->timer.deadline_us = CLOCK_NEVER;
+	p->reopen_us = now_us + backoff_next_ms(&p->reopen) * 1000LL;
+	if (p->batch != NULL && batch_reported(p->batch)) {
+		if (batch_unsettled(p->batch) > 0 && now_us < p->ghost_until_us)
+			p->timer.deadline_us = p->reopen_us;
+		else {
+			metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, batch_unsettled(p->batch));
+			drop_batch(p);
+		}
+	}
 	p->sh->changed(p->sh->ctx);
 }
 
@@ -318,6 +345,8 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 		give_back(p);
 	/* Attempts to connect again are the keeper's to tell about. */
 	log_write(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", "lane %d: %s", lane_number(l), err->message);
+	if (!p->lost)
+		p->ghost_until_us = now_us + GHOST_TIMEOUTS * p->sh->session_timeout_ms * 1000;
 	p->lost = true;
 	if (p->batch != NULL && batch_unsettled(p->batch) > 0)
 		metrics_add(p->sh->metrics, METRIC_SETTLES_FAILED, 1);
@@ -328,17 +357,30 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 	pipe_step(p, now_us);
 }
 
+/* The keys of parked events, and of those of the batch that are to be parked. */
+static int
+list_held(const struct pipe *p, const PGresult *res, struct keyset *now)
+{
+	for (int row = 0; row < PQntuples(res); row++)
+		if (keyset_add(now, (struct slice){PQgetvalue(res, row, 0), (size_t)PQgetlength(res, row, 0)}) != 0)
+			return -1;
+	for (size_t i = 0; p->batch != NULL && p->sh->cfg->poison == POISON_BLOCK_KEY && i < p->batch->count; i++)
+		if (p->batch->slots[i].state == EV_POISONED && keyset_add(now, p->batch->slots[i].ev.key) != 0)
+			return -1;
+	return 0;
+}
+
 static void
 take_parked(struct pipe *p, const PGresult *res)
 {
 	struct keyset now = KEYSET_INIT;
 
-	for (int row = 0; row < PQntuples(res); row++)
-		if (keyset_add(&now, (struct slice){PQgetvalue(res, row, 0), (size_t)PQgetlength(res, row, 0)}) != 0) {
-			keyset_done(&now);
-			return;
-		}
-	p->reread_parked = false;
+	if (list_held(p, res, &now) != 0) {
+		keyset_done(&now);
+		hold_fell_short(p);
+		return;
+	}
+	p->held_short = false;
 	/* A key that is free again may have events below every rung. */
 	if (!keyset_within(&p->held, &now)) {
 		lane_look_from(p->lane, LADDER_BOTTOM);
@@ -353,10 +395,14 @@ account_settled(struct pipe *p, const struct lane_result *r)
 {
 	uint64_t parked = 0;
 
+	/* A batch may be settled in parts: what is counted loses its reason. */
 	for (size_t i = 0; i < p->batch->count; i++)
-		if (p->batch->slots[i].state == EV_SETTLED && p->batch->slots[i].reason != NULL)
+		if (p->batch->slots[i].state == EV_SETTLED && p->batch->slots[i].reason != NULL) {
+			p->batch->slots[i].reason = NULL;
 			parked++;
-	metrics_add(p->sh->metrics, METRIC_BATCHES, 1);
+		}
+	if (batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
+		metrics_add(p->sh->metrics, METRIC_BATCHES, 1);
 	metrics_add(p->sh->metrics, METRIC_EVENTS_PARKED, parked);
 	metrics_observe(p->sh->metrics, METRIC_SETTLE_SECONDS, r->elapsed_us);
 }
@@ -373,6 +419,8 @@ finish_batch(struct pipe *p, int64_t now_us)
 	if (b->counts[EV_REFUSED] > 0)
 		lane_look_from(p->lane, batch_lowest_open(b));
 	if (refused) {
+		if (p->rows > rows_after_outage(p->sh))
+			p->rows = rows_after_outage(p->sh);
 		p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;
 		p->rung = true;
 	}
@@ -385,7 +433,8 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 	struct pipe *p = of_lane(ctx);
 	int64_t now_us = clock_mono_us();
 
-	(void)l;
+	if (r->settled || lane_state(l) == LANE_HOLDING)
+		backoff_reset(&p->reopen);
 	if (r->parked_read)
 		take_parked(p, r->parked);
 	if (p->batch != NULL) {
@@ -427,6 +476,7 @@ turn(struct pipe *p, struct batch *settle, bool claim, int64_t now_us)
 
 	if (claim)
 		p->rung = false;
+	p->reread_parked = false; /* a change from now on asks for another reading */
 	p->timer.deadline_us = CLOCK_NEVER;
 	lane_turn(p->lane, &t, now_us);
 }
@@ -454,7 +504,7 @@ step_holding(struct pipe *p, int64_t now_us)
 	} else if (now_us >= p->hold_until_us) {
 		log_write(p->sh->log, LOG_INFO, "lane-detached", "lane %d: Kafka has not acknowledged %zu events within %lld ms",
 		          lane_number(p->lane), b->counts[EV_SENT], (long long)p->sh->cfg->hold_max_ms);
-		p->rows = ROWS_MIN;
+		p->rows = rows_after_outage(p->sh);
 		turn(p, batch_unsettled(b) > 0 ? b : NULL, false, now_us);
 		p->sh->changed(p->sh->ctx);
 	} else
@@ -551,7 +601,7 @@ pipe_new(struct pipe_shared *shared, int number, struct error *err)
 	}
 	p->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
 	p->sh = shared;
-	p->rows = ROWS_MIN < shared->cfg->batch_rows ? ROWS_MIN : shared->cfg->batch_rows;
+	p->rows = rows_after_outage(shared);
 	backoff_init(&p->retry, RETRY_MIN_MS, RETRY_MAX_MS, (uint64_t)clock_mono_us() + (uint64_t)number);
 	backoff_init(&p->reopen, REOPEN_MIN_MS, REOPEN_MAX_MS, (uint64_t)clock_mono_us() * 31 + (uint64_t)number);
 	if (loop_add(shared->loop, &p->timer, err) != 0 || loop_add(shared->loop, lane_watch(p->lane), err) != 0) {
@@ -649,6 +699,15 @@ const struct keyset *
 pipe_held(const struct pipe *p)
 {
 	return &p->held;
+}
+
+void
+pipe_retry(struct pipe *p)
+{
+	p->not_before_us = 0;
+	backoff_reset(&p->retry);
+	if (lane_state(p->lane) == LANE_IDLE)
+		pipe_step(p, clock_mono_us());
 }
 
 void

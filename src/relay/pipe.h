@@ -64,6 +64,8 @@ void pipe_parked_changed(struct pipe *p);
 void pipe_report(struct pipe *p, struct slot *slot, const struct report *r);
 void pipe_rebuilt(struct pipe *p); /* no report will come for what is in flight */
 
+void pipe_retry(struct pipe *p);   /* Kafka serves again: refused events need not wait out their pause */
+
 void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */
 
 void pipe_describe(const struct pipe *p, struct buf *out);

@@ -54,7 +54,7 @@ struct relay {
 	struct keeper_members members;
 	bool members_known;
 	bool bell_from_bottom[LANES_MAX]; /* of the question under way */
-	int64_t bell_next_us;
+	int64_t bell_next_us, bell_spoke_us;
 	int64_t poll_us;
 	bool looked_in; /* the keeper has accepted the table at least once */
 	bool stopping;
@@ -149,7 +149,9 @@ ask_bell(struct relay *r, int64_t now_us)
 		q.from_ids[q.count++] = r->bell_from_bottom[i] ? LADDER_BOTTOM : pipe_hint(r->pipes[i]);
 		keyset_merge(&held, pipe_held(r->pipes[i])); /* a key that found no room makes one ring too many */
 	}
-	if (q.count > 0) {
+	/* With nobody to ask for it still says a word now and then, or the server would end the session. */
+	if (q.count > 0 || now_us - r->bell_spoke_us >= r->opt.cfg->database.session_timeout_ms * 1000 / 3) {
+		r->bell_spoke_us = now_us;
 		q.held_keys = keyset_literal(&held);
 		bell_ask(r->bell, &q, now_us);
 		metrics_add(r->opt.metrics, METRIC_DOORBELL_QUERIES, 1);
@@ -300,6 +302,7 @@ on_members(void *ctx, const struct keeper_members *m)
 	r->members_known = true;
 	metrics_set(r->opt.metrics, METRIC_LANES_WANTED, m->quota);
 	metrics_set(r->opt.metrics, METRIC_PARKED_EVENTS, m->parked);
+	barrier_tick(r->barrier, clock_mono_us());
 	if (!r->stopping)
 		spread_lanes(r);
 	for (int i = 0; i < r->lanes && parked_changed; i++)
@@ -547,6 +550,8 @@ on_serves(void *ctx, bool up, const char *reason)
 	struct relay *r = ctx;
 
 	health(r, HEALTH_KAFKA, up ? HEALTH_OK : HEALTH_OUTAGE, reason);
+	for (int i = 0; i < r->lanes && up; i++)
+		pipe_retry(r->pipes[i]);
 }
 
 /* --- making and ending --- */

@@ -125,6 +125,16 @@ rule_allows(const struct rule *rule, const rd_kafka_conf_t *conf)
 	return (strcmp(text, rule->value) == 0) == (rule->kind == RULE_ONLY);
 }
 
+/* librdkafka may quote the value in its reason. */
+static int
+refuse_value(const char *name, const char *value, char *reason, struct error *err)
+{
+	if (is_secret(name) && strstr(reason, value) != NULL)
+		return error_set(err, ERR_CONFIG, "kafka property \"%s\" has a value that librdkafka refuses", name);
+	reason[0] = (char)tolower((unsigned char)reason[0]);
+	return error_set(err, ERR_CONFIG, "kafka property \"%s\" is refused: %s", name, reason);
+}
+
 static int
 set_raw(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *err)
 {
@@ -140,11 +150,7 @@ set_raw(rd_kafka_conf_t *conf, const char *name, const char *value, struct error
 	case RD_KAFKA_CONF_INVALID:
 		break;
 	}
-	/* librdkafka quotes the value in its reason. */
-	if (is_secret(name))
-		return error_set(err, ERR_CONFIG, "kafka property \"%s\" has a value that librdkafka refuses", name);
-	reason[0] = (char)tolower((unsigned char)reason[0]);
-	return error_set(err, ERR_CONFIG, "kafka property \"%s\" is refused: %s", name, reason);
+	return refuse_value(name, value, reason, err);
 }
 
 static int

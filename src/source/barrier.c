@@ -12,6 +12,8 @@
 
 struct barrier {
 	struct session *session;
+	int64_t quiet_max_us;
+	int64_t spoke_us;
 	struct barrier_events events;
 	uint64_t needed, safe;
 };
@@ -36,6 +38,7 @@ flush(struct barrier *b, int64_t now_us)
 	session_query(b->session, "SELECT pg_logical_emit_message(true, 'pgoutbox', '')");
 	session_query(b->session, "COMMIT");
 	session_query(b->session, "SELECT pg_current_wal_flush_lsn()");
+	b->spoke_us = now_us;
 	session_round_send(b->session, now_us);
 }
 
@@ -51,14 +54,16 @@ on_round(void *ctx, struct round *r)
 	struct barrier *b = ctx;
 	struct error err;
 
-	if (r->failed >= 0 || r->count != FLUSH_STATEMENTS) {
-		session_result_error(r->results[r->failed < 0 ? 0 : r->failed], "could not flush WAL", &err);
+	if (r->failed >= 0) {
+		session_result_error(r->results[r->failed], "could not flush WAL", &err);
 		barrier_close(b);
 		b->events.lost(b->events.ctx, &err);
 		return;
 	}
-	b->safe = barrier_parse_lsn(PQgetvalue(r->results[FLUSH_LSN], 0, 0));
-	b->events.flushed(b->events.ctx, b->safe);
+	if (r->count == FLUSH_STATEMENTS) {
+		b->safe = barrier_parse_lsn(PQgetvalue(r->results[FLUSH_LSN], 0, 0));
+		b->events.flushed(b->events.ctx, b->safe);
+	}
 	flush(b, clock_mono_us());
 }
 
@@ -84,6 +89,7 @@ barrier_new(const struct session_options *opt, const struct barrier_events *even
 		return NULL;
 	}
 	b->events = *events;
+	b->quiet_max_us = opt->session_timeout_ms * 1000 / 3;
 	return b;
 }
 
@@ -122,4 +128,14 @@ barrier_need(struct barrier *b, uint64_t lsn, int64_t now_us)
 	if (lsn > b->needed)
 		b->needed = lsn;
 	flush(b, now_us);
+}
+
+void
+barrier_tick(struct barrier *b, int64_t now_us)
+{
+	if (!session_is_open(b->session) || session_is_busy(b->session) || now_us - b->spoke_us < b->quiet_max_us)
+		return;
+	b->spoke_us = now_us;
+	session_query(b->session, "SELECT 1");
+	session_round_send(b->session, now_us);
 }

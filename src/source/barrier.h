@@ -31,6 +31,9 @@ void barrier_close(struct barrier *b);
 /* flushed() will come with at least this position. */
 void barrier_need(struct barrier *b, uint64_t lsn, int64_t now_us);
 
+/* Says a word when it has been silent for long, or the server would end the session. */
+void barrier_tick(struct barrier *b, int64_t now_us);
+
 /* An LSN as PostgreSQL writes it, "16/B374D848"; 0 when it is none. */
 uint64_t barrier_parse_lsn(const char *text);
 
