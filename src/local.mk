@@ -74,12 +74,18 @@ libpgoutbox_a_SOURCES = \
 	src/model/batch.h \
 	src/model/event.h \
 	src/model/message.h \
+	src/relay/doorman.c \
+	src/relay/doorman.h \
 	src/relay/keyset.c \
 	src/relay/keyset.h \
+	src/relay/link.c \
+	src/relay/link.h \
 	src/relay/outlet.c \
 	src/relay/outlet.h \
 	src/relay/pipe.c \
 	src/relay/pipe.h \
+	src/relay/plan.c \
+	src/relay/plan.h \
 	src/relay/relay.c \
 	src/relay/relay.h \
 	src/route/headers.c \
@@ -169,4 +175,8 @@ bin_PROGRAMS += pgoutboxctl
 pgoutboxctl_SOURCES = src/pgoutboxctl.c
 pgoutboxctl_LDADD = $(LIBPGOUTBOX) $(CURL_LIBS)
 
-dist_man_MANS = man/pgoutboxctl.8
+dist_man_MANS = \
+	man/pgoutbox.7 \
+	man/pgoutboxctl.8 \
+	man/pgoutboxd.8 \
+	man/pgoutboxd.yaml.5

@@ -176,8 +176,12 @@ usage(FILE *out, int status)
 	for (size_t i = 0; i < VERBS_COUNT; i++)
 		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].sentence);
 	fputs("  version    print the version\n\n"
-	      "  -c FILE    the daemon's configuration (default " DEFAULT_FILE ")\n"
-	      "  --help     this, or after a verb what it does\n",
+	      "  -c, --config FILE  the daemon's configuration\n"
+	      "                     (default " DEFAULT_FILE ")\n"
+	      "      --version      print the version\n"
+	      "      --help         this, or after a verb what it does\n\n"
+	      "Exit status: 0 done, 64 usage, 70 a defect, 74 output failed,\n"
+	      "75 try again, 78 something is to be mended.\n",
 	      out);
 	return finish(status);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
+#include "relay/plan.h"
 #include "relay/relay.h"
 #include "serve/health.h"
 #include "serve/http.h"
@@ -211,7 +212,7 @@ load(const char *path, struct config *ret_cfg)
 	int rc = config_load(path, ret_cfg, &problems);
 
 	if (rc == 0)
-		relay_check_config(ret_cfg, &problems);
+		plan_check_config(ret_cfg, &problems);
 	config_problems_print(&problems, &text);
 	fputs(buf_str(&text), stderr);
 	if (rc == 0 && problems.errors > 0) {

@@ -30,6 +30,10 @@ UNIT_TESTS = \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
 	tests/unit/metrics/test_rows \
+	tests/unit/model/test_batch \
+	tests/unit/relay/test_keyset \
+	tests/unit/relay/test_outlet \
+	tests/unit/relay/test_pipe \
 	tests/unit/route/test_headers \
 	tests/unit/route/test_router \
 	tests/unit/route/test_template \
@@ -47,9 +51,16 @@ UNIT_TESTS = \
 	tests/unit/sink/test_properties \
 	tests/unit/sink/test_reach \
 	tests/unit/sink/test_topics \
+	tests/unit/source/test_bell \
+	tests/unit/source/test_keeper \
 	tests/unit/source/test_ladder \
+	tests/unit/source/test_lane \
 	tests/unit/source/test_layout \
-	tests/unit/source/test_layout_problems
+	tests/unit/source/test_layout_problems \
+	tests/unit/source/test_session \
+	tests/unit/source/test_share \
+	tests/unit/source/test_sqlstate \
+	tests/unit/source/test_statements
 
 MOCK_TESTS = \
 	tests/mock/test_producer \
@@ -60,15 +71,20 @@ PG_TESTS = \
 	tests/pg/test_audit \
 	tests/pg/test_ctl \
 	tests/pg/test_grants \
-	tests/pg/test_init
+	tests/pg/test_init \
+	tests/pg/test_lane
 
 E2E_TESTS = \
 	tests/e2e/test_flow \
 	tests/e2e/test_http \
 	tests/e2e/test_late \
 	tests/e2e/test_mapping \
+	tests/e2e/test_outage \
+	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
+	tests/e2e/test_sharing \
+	tests/e2e/test_upkeep \
 	tests/mock/test_producer_kafka
 
 check_LIBRARIES += libtestsupport.a
@@ -79,10 +95,14 @@ libtestsupport_a_SOURCES = \
 	tests/support/db.h \
 	tests/support/env.c \
 	tests/support/env.h \
+	tests/support/load.c \
+	tests/support/load.h \
 	tests/support/proc.c \
 	tests/support/proc.h \
 	tests/support/sandbox.c \
 	tests/support/sandbox.h \
+	tests/support/servers.c \
+	tests/support/servers.h \
 	tests/support/tap.c \
 	tests/support/tap.h \
 	tests/support/topic.c \
@@ -90,24 +110,27 @@ libtestsupport_a_SOURCES = \
 	tests/support/writer.c \
 	tests/support/writer.h
 
-check_PROGRAMS += $(UNIT_TESTS) $(MOCK_TESTS)
+check_PROGRAMS += $(UNIT_TESTS) $(MOCK_TESTS) tests/support/config-man
 EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) tests/support/mockbroker tests/support/outbox-audit tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/layers tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/layers tests/man tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/layers tests/run-list tests/test_layers
+dist_check_SCRIPTS = tests/layers tests/man tests/run-list tests/test_layers
 EXTRA_DIST += \
 	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_headers.c \
 	tests/fuzz/fuzz_template.c \
 	tests/mock/test_producer_rig.h \
+	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \
 	tests/support/pg.sh \
+	tests/support/workshop.sh \
 	tests/unit/config/bad \
+	tests/unit/relay/test_pipe_world.h \
 	tests/with-kafka \
 	tests/with-postgres
 

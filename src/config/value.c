@@ -102,12 +102,8 @@ value_print_facts(const struct option *opt, struct buf *out)
 		buf_printf(out, "%sAllowed: %s.", gap, buf_str(&range));
 		gap = " ";
 	}
-	if (opt->required) {
+	if (opt->required)
 		buf_printf(out, "%sRequired, for example \"%s\".", gap, opt->example);
-		gap = " ";
-	}
-	if (opt->when == OPTION_RELOAD)
-		buf_printf(out, "%sA reload suffices.", gap);
 }
 
 /* text is a number already, perhaps too long a one, so that it is shown as it stands. */

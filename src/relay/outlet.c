@@ -19,7 +19,6 @@ struct outlet {
 	bool broken;     /* turned fatal: to be dropped from the loop */
 	int64_t make_us; /* without a producer: when to try the next one */
 	bool up;
-	bool unreachable;       /* librdkafka's word */
 	int64_t last_report_us; /* or the first send after quiet */
 	int64_t down_since_us;
 };
@@ -52,7 +51,6 @@ on_report(void *ctx, const struct report *r)
 
 	o->last_report_us = clock_mono_us();
 	if (r->class == SEND_OK) {
-		o->unreachable = false;
 		backoff_reset(&o->rebuild);
 		set_up(o, true, NULL);
 	}
@@ -64,7 +62,6 @@ on_reachable(void *ctx, bool up, const char *reason)
 {
 	struct outlet *o = ctx;
 
-	o->unreachable = !up;
 	set_up(o, up, reason);
 }
 

@@ -208,6 +208,8 @@ count_overtaken(struct pipe *p, const struct batch *b)
 	for (size_t i = b->count; i-- > 0;) {
 		const struct slot *slot = &b->slots[i];
 
+		if (slot->state == EV_POISONED && p->sh->cfg->poison == POISON_SKIP)
+			continue; /* to be passed, says the configuration */
 		if (slot->state == EV_REFUSED || slot->state == EV_POISONED)
 			overtaken += keyset_has(&out, slot->ev.key);
 		else if (keyset_add(&out, slot->ev.key) != 0)
@@ -221,6 +223,17 @@ count_overtaken(struct pipe *p, const struct batch *b)
 	          "%" PRIu64 " events were refused after later ones of their key had been accepted", overtaken);
 }
 
+/* Events were refused, and not only because they wait behind a parked one. */
+static bool
+in_trouble(const struct pipe *p, const struct batch *b)
+{
+	bool trouble = false;
+
+	for (size_t i = 0; i < b->count && !trouble && b->counts[EV_REFUSED] > 0; i++)
+		trouble = b->slots[i].state == EV_REFUSED && !keyset_has(&p->held, b->slots[i].ev.key);
+	return trouble;
+}
+
 /* The whole batch was heard of: learn from how it went. */
 static void
 batch_heard(struct pipe *p, int64_t now_us)
@@ -230,7 +243,7 @@ batch_heard(struct pipe *p, int64_t now_us)
 
 	count_overtaken(p, b);
 	metrics_observe(p->sh->metrics, METRIC_ACKNOWLEDGEMENT_SECONDS, took_us);
-	if (b->counts[EV_REFUSED] > 0) {
+	if (in_trouble(p, b)) {
 		/* Every other time only, or one topic's trouble at the front would keep all others waiting for good. */
 		p->rows = p->retry.step % 2 == 0 ? ROWS_PROBE : rows_after_outage(p->sh);
 		return;
@@ -296,7 +309,7 @@ on_owned(void *ctx, struct lane *l)
 	struct pipe *p = of_lane(ctx);
 
 	if (p->lost)
-		metrics_add_at(p->sh->metrics, METRIC_RECONNECTS, METRIC_SIDE_POSTGRESQL, 1);
+		metrics_add(p->sh->metrics, METRIC_RECONNECTS, 1);
 	p->lost = false;
 	p->rung = true;
 	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));
@@ -412,13 +425,10 @@ static void
 finish_batch(struct pipe *p, int64_t now_us)
 {
 	struct batch *b = p->batch;
-	bool refused = false;
 
-	for (size_t i = 0; i < b->count && !refused; i++)
-		refused = b->slots[i].state == EV_REFUSED && !keyset_has(&p->held, b->slots[i].ev.key);
 	if (b->counts[EV_REFUSED] > 0)
 		lane_look_from(p->lane, batch_lowest_open(b));
-	if (refused) {
+	if (in_trouble(p, b)) {
 		if (p->rows > rows_after_outage(p->sh))
 			p->rows = rows_after_outage(p->sh);
 		p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;

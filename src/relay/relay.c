@@ -1,4 +1,4 @@
-/* relay.c - in: what keeper, bell and pipes tell; out: which lanes are ours, when the bell is asked, when all is done. */
+/* relay.c - in: what keeper, barrier and pipes tell; out: which lanes are ours, and when all is done. */
 #include "relay/relay.h"
 
 #include <inttypes.h>
@@ -6,57 +6,37 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/backoff.h"
 #include "base/clock.h"
-#include "relay/keyset.h"
+#include "relay/doorman.h"
+#include "relay/link.h"
 #include "relay/outlet.h"
 #include "relay/pipe.h"
-#include "route/router.h"
+#include "relay/plan.h"
 #include "source/barrier.h"
-#include "source/bell.h"
 #include "source/keeper.h"
 #include "source/share.h"
 
-#define BUSY_US 1000000          /* so long after events the bell is asked at poll_min */
-#define NOTIFIED_POLL_MS 250     /* how often the bell is asked where writers ring it */
-#define RECONNECT_MIN_MS 100
-#define RECONNECT_MAX_MS 2000
-#define GRACE_US 3000000         /* longer than any pause before a reconnect */
-#define WATCHES 8
-#define STOP_GRACE_US 2000000    /* after the purge, for the last settles */
-
-/* A session that is opened again after a pause. */
-struct link {
-	struct watch timer;
-	struct backoff backoff;
-};
+#define GRACE_US (LINK_MAX_MS * 1000 + 1000000) /* longer than any pause before a reconnect */
+#define STOP_GRACE_US 2000000                   /* after the purge, for the last settles */
+#define WATCHES 6
 
 struct relay {
 	struct relay_options opt;
-	struct session_options session;
-	struct statements_options statement_options;
+	struct plan plan;
 	struct statements statements;
-	struct layout_request request;
 	struct pipe_shared shared;
-	const char **extra;
-	struct producer_property *properties;
-	struct router *router;
 	struct outlet *outlet;
 	struct keeper *keeper;
-	struct bell *bell;
 	struct barrier *barrier;
-	struct link keeper_link, bell_link, barrier_link;
-	struct watch timer; /* asks the bell, and looks at what changed */
+	struct doorman *doorman;
+	struct link keeper_link, barrier_link;
+	struct watch timer; /* looks at what changed */
 	struct pipe *pipes[LANES_MAX];
-	int lanes;
+	int lanes; /* of them; 0 until the table was accepted */
 	bool owned[LANES_MAX];  /* by this relay, when last looked at */
 	int64_t grace_until_us; /* after PostgreSQL was away: lanes that were not ours are left to whom they were */
 	struct keeper_members members;
 	bool members_known;
-	bool bell_from_bottom[LANES_MAX]; /* of the question under way */
-	int64_t bell_next_us, bell_spoke_us;
-	int64_t poll_us;
-	bool looked_in; /* the keeper has accepted the table at least once */
 	bool stopping;
 	int64_t purge_us, give_up_us;
 	bool done;
@@ -88,6 +68,7 @@ on_changed(void *ctx)
 	struct relay *r = ctx;
 
 	r->timer.deadline_us = 0;
+	doorman_wake(r->doorman);
 }
 
 static void
@@ -102,11 +83,11 @@ fail(struct relay *r, const struct error *err)
 
 /* Before the table was ever accepted a person must act. Later it may be a migration under way: wait for it. */
 static void
-on_pipe_failed(void *ctx, const struct error *err)
+on_failed(void *ctx, const struct error *err)
 {
 	struct relay *r = ctx;
 
-	log_error(r->opt.log, LOG_ERR, "lane-failed", err);
+	log_error(r->opt.log, LOG_ERR, "session-failed", err);
 	if (r->shared.busy_us == 0)
 		fail(r, err);
 }
@@ -131,76 +112,6 @@ count_lanes(struct relay *r)
 		health(r, HEALTH_LANES, HEALTH_OUTAGE, "not all lanes of this relay's share are owned yet");
 }
 
-/* --- the doorbell --- */
-
-/* Asks for every lane that waits, from its floor; where a look from the bottom is due, from there. */
-static void
-ask_bell(struct relay *r, int64_t now_us)
-{
-	struct bell_question q = {.count = 0};
-	struct keyset held = KEYSET_INIT;
-
-	memset(r->bell_from_bottom, 0, sizeof(r->bell_from_bottom));
-	for (int i = 0; i < r->lanes; i++) {
-		if (!pipe_may_ring(r->pipes[i]))
-			continue;
-		r->bell_from_bottom[i] = pipe_look_due(r->pipes[i], now_us);
-		q.lanes[q.count] = i;
-		q.from_ids[q.count++] = r->bell_from_bottom[i] ? LADDER_BOTTOM : pipe_hint(r->pipes[i]);
-		keyset_merge(&held, pipe_held(r->pipes[i])); /* a key that found no room makes one ring too many */
-	}
-	/* With nobody to ask for it still says a word now and then, or the server would end the session. */
-	if (q.count > 0 || now_us - r->bell_spoke_us >= r->opt.cfg->database.session_timeout_ms * 1000 / 3) {
-		r->bell_spoke_us = now_us;
-		q.held_keys = keyset_literal(&held);
-		bell_ask(r->bell, &q, now_us);
-		metrics_add(r->opt.metrics, METRIC_DOORBELL_QUERIES, 1);
-	}
-	keyset_done(&held);
-}
-
-static void
-schedule_bell(struct relay *r, int64_t now_us)
-{
-	const struct outbox_config *cfg = &r->opt.cfg->outbox;
-	int64_t max_us = (cfg->notify && cfg->poll_max_ms < NOTIFIED_POLL_MS ? NOTIFIED_POLL_MS : cfg->poll_max_ms) * 1000;
-
-	if (now_us - r->shared.busy_us < BUSY_US && !cfg->notify)
-		r->poll_us = cfg->poll_min_ms * 1000;
-	else
-		r->poll_us += r->poll_us / 4 + 1;
-	if (r->poll_us > max_us)
-		r->poll_us = max_us;
-	r->bell_next_us = now_us + r->poll_us;
-}
-
-static void
-on_bell_answered(void *ctx, const int *lanes, int count, int64_t elapsed_us)
-{
-	struct relay *r = ctx;
-	bool rings[LANES_MAX] = {false};
-
-	for (int i = 0; i < count; i++)
-		if (lanes[i] >= 0 && lanes[i] < r->lanes)
-			rings[lanes[i]] = true;
-	for (int i = 0; i < r->lanes; i++) {
-		if (r->bell_from_bottom[i])
-			pipe_looked(r->pipes[i], elapsed_us);
-		if (rings[i])
-			pipe_ring(r->pipes[i], r->bell_from_bottom[i]);
-	}
-	r->timer.deadline_us = 0;
-}
-
-static void
-on_bell_notified(void *ctx)
-{
-	struct relay *r = ctx;
-
-	r->bell_next_us = 0;
-	r->timer.deadline_us = 0;
-}
-
 /* --- the relay's own look at things --- */
 
 /* True when everything is settled and given up. */
@@ -219,8 +130,10 @@ step_stop(struct relay *r, int64_t now_us)
 	if (all_closed(r) || now_us >= r->give_up_us) {
 		if (!all_closed(r))
 			log_write(r->opt.log, LOG_WARNING, "stop-unclean", "stopped with events unsettled: they will be sent again");
-		bell_close(r->bell);
+		doorman_close(r->doorman);
+		link_stop(&r->barrier_link);
 		barrier_close(r->barrier);
+		link_stop(&r->keeper_link);
 		keeper_close(r->keeper);
 		finish(r, r->has_failure ? &r->failure : NULL);
 		return CLOCK_NEVER;
@@ -242,26 +155,14 @@ static void
 fire(struct watch *w, short revents, int64_t now_us)
 {
 	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, timer));
-	int64_t next = CLOCK_NEVER;
 
 	(void)revents;
-	if (r->done) {
-		r->timer.deadline_us = CLOCK_NEVER;
-		return;
-	}
 	r->timer.deadline_us = CLOCK_NEVER;
+	if (r->done)
+		return;
 	count_lanes(r);
 	if (r->stopping)
-		next = step_stop(r, now_us);
-	else if (bell_can_ask(r->bell)) {
-		if (now_us >= r->bell_next_us) {
-			ask_bell(r, now_us);
-			schedule_bell(r, now_us);
-		}
-		next = bell_can_ask(r->bell) ? r->bell_next_us : CLOCK_NEVER;
-	}
-	if (next < r->timer.deadline_us)
-		r->timer.deadline_us = next;
+		r->timer.deadline_us = step_stop(r, now_us);
 }
 
 /* --- lanes --- */
@@ -357,16 +258,10 @@ set_postgresql_up(struct relay *r, bool up, const struct error *err)
 	log_error(r->opt.log, LOG_ERR, "postgresql-outage-begin", err);
 }
 
-static void
-reopen_later(struct link *link)
-{
-	link->timer.deadline_us = clock_mono_us() + backoff_next_ms(&link->backoff) * 1000LL;
-}
-
 static int
 make_pipes(struct relay *r, const struct layout *lo, struct error *err)
 {
-	if (statements_make(lo, &r->statement_options, &r->statements, err) != 0)
+	if (statements_make(lo, &r->plan.statements, &r->statements, err) != 0)
 		return -1;
 	r->shared.lanes.layout = lo;
 	for (int i = 0; i < lo->lanes; i++) {
@@ -388,19 +283,18 @@ on_layout(void *ctx, const struct layout *lo)
 
 	set_postgresql_up(r, true, NULL);
 	health(r, HEALTH_SCHEMA, HEALTH_OK, NULL);
-	backoff_reset(&r->keeper_link.backoff);
+	link_up(&r->keeper_link);
 	if (r->lanes == 0) {
 		if (make_pipes(r, lo, &err) != 0) {
 			fail(r, &err);
 			return;
 		}
-		r->looked_in = true;
-		bell_open(r->bell);
+		doorman_open(r->doorman);
 		barrier_open(r->barrier);
 		return;
 	}
 	r->grace_until_us = clock_mono_us() + GRACE_US;
-	if (!statements_fit(&r->statements, lo, &r->statement_options)) {
+	if (!statements_fit(&r->statements, lo, &r->plan.statements)) {
 		error_set(&err, ERR_RETRY, "the outbox table was changed while the relay ran");
 		error_hint(&err, "the relay stops cleanly and is to be started again");
 		fail(r, &err);
@@ -413,12 +307,12 @@ on_misfit(void *ctx, const struct error *err)
 	struct relay *r = ctx;
 
 	health(r, HEALTH_SCHEMA, HEALTH_FAILED, err->message);
-	if (!r->looked_in) {
+	if (r->lanes == 0) {
 		fail(r, err);
 		return;
 	}
 	log_error(r->opt.log, LOG_ERR, "outbox-misfit", err);
-	reopen_later(&r->keeper_link);
+	link_down(&r->keeper_link);
 }
 
 static void
@@ -427,7 +321,7 @@ on_keeper_lost(void *ctx, const struct error *err)
 	struct relay *r = ctx;
 
 	set_postgresql_up(r, false, err);
-	reopen_later(&r->keeper_link);
+	link_down(&r->keeper_link);
 }
 
 static void
@@ -440,48 +334,11 @@ on_hints(void *ctx, int64_t ret_from_ids[LANES_MAX])
 }
 
 static void
-on_bell_ready(void *ctx)
+reopen_keeper(void *ctx)
 {
 	struct relay *r = ctx;
 
-	backoff_reset(&r->bell_link.backoff);
-	r->timer.deadline_us = 0;
-}
-
-static void
-on_bell_lost(void *ctx, const struct error *err)
-{
-	struct relay *r = ctx;
-
-	log_error(r->opt.log, LOG_WARNING, "bell-lost", err);
-	if (err->kind == ERR_CONFIG && r->shared.busy_us == 0)
-		fail(r, err);
-	else
-		reopen_later(&r->bell_link);
-}
-
-static void
-keeper_link_fired(struct watch *w, short revents, int64_t now_us)
-{
-	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, keeper_link.timer));
-
-	(void)revents;
-	(void)now_us;
-	w->deadline_us = CLOCK_NEVER;
-	if (!r->done)
-		keeper_open(r->keeper);
-}
-
-static void
-bell_link_fired(struct watch *w, short revents, int64_t now_us)
-{
-	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, bell_link.timer));
-
-	(void)revents;
-	(void)now_us;
-	w->deadline_us = CLOCK_NEVER;
-	if (!r->done)
-		bell_open(r->bell);
+	keeper_open(r->keeper);
 }
 
 static void
@@ -498,7 +355,7 @@ on_flushed(void *ctx, uint64_t lsn)
 	struct relay *r = ctx;
 
 	r->shared.safe_lsn = lsn;
-	backoff_reset(&r->barrier_link.backoff);
+	link_up(&r->barrier_link);
 	for (int i = 0; i < r->lanes; i++)
 		pipe_flushed(r->pipes[i]);
 }
@@ -511,19 +368,15 @@ on_barrier_lost(void *ctx, const struct error *err)
 
 	r->shared.safe_lsn = 0;
 	log_error(r->opt.log, LOG_WARNING, "barrier-lost", err);
-	reopen_later(&r->barrier_link);
+	link_down(&r->barrier_link);
 }
 
 static void
-barrier_link_fired(struct watch *w, short revents, int64_t now_us)
+reopen_barrier(void *ctx)
 {
-	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, barrier_link.timer));
+	struct relay *r = ctx;
 
-	(void)revents;
-	(void)now_us;
-	w->deadline_us = CLOCK_NEVER;
-	if (!r->done)
-		barrier_open(r->barrier);
+	barrier_open(r->barrier);
 }
 
 /* --- the outlet --- */
@@ -556,128 +409,19 @@ on_serves(void *ctx, bool up, const char *reason)
 
 /* --- making and ending --- */
 
-static void
-set_request(struct relay *r)
-{
-	const struct outbox_config *cfg = &r->opt.cfg->outbox;
-
-	r->request = (struct layout_request){
-		.table = cfg->table,
-		.extra = r->extra,
-		.extra_count = router_extra_count(r->router),
-		.settle_delete = cfg->settle == SETTLE_DELETE,
-		.prune = cfg->retention_ms != CONFIG_NEVER,
-	};
-	for (int i = 0; i < COL_COUNT; i++)
-		r->request.columns[i] = cfg->columns[i];
-	r->statement_options = (struct statements_options){
-		.settle_delete = cfg->settle == SETTLE_DELETE,
-		.block_parked_keys = cfg->poison == POISON_BLOCK_KEY,
-		.batch_bytes = cfg->batch_bytes,
-		.batch_rows = cfg->batch_rows,
-		.extra_columns = r->extra,
-		.extra_count = router_extra_count(r->router),
-	};
-}
-
-static int
-make_router(struct relay *r, struct error *err)
-{
-	const char *columns[COL_COUNT];
-	const struct config *cfg = r->opt.cfg;
-
-	for (int i = 0; i < COL_COUNT; i++)
-		columns[i] = cfg->outbox.columns[i];
-	if (router_new(cfg->kafka.topic, columns, &r->router, err) != 0)
-		return -1;
-	r->extra = calloc(router_extra_count(r->router) + 1, sizeof(*r->extra));
-	if (r->extra == NULL)
-		return error_set(err, ERR_FATAL, "out of memory");
-	for (size_t i = 0; i < router_extra_count(r->router); i++)
-		r->extra[i] = router_extra_column(r->router, i);
-	return 0;
-}
-
 static int
 make_outlet(struct relay *r, struct error *err)
 {
-	const struct config *cfg = r->opt.cfg;
-	size_t count = cfg->kafka.properties.count;
-	struct producer_property *properties = calloc(count + 1, sizeof(*properties));
 	struct outlet_options opt = {
-		.producer =
-			{
-				.brokers = cfg->kafka.brokers,
-				.client_id = "pgoutboxd",
-				.properties = properties,
-				.properties_count = count,
-				.queue_messages = (size_t)cfg->outbox.batch_rows * LANES_MAX,
-				.queue_bytes = (size_t)cfg->outbox.batch_bytes * LANES_MAX,
-			},
-		.stall_ms = cfg->outbox.hold_max_ms * 2,
+		.producer = r->plan.producer,
+		.stall_ms = r->opt.cfg->outbox.hold_max_ms * 2,
 		.loop = r->opt.loop,
 		.log = r->opt.log,
 		.metrics = r->opt.metrics,
 	};
 	struct outlet_events events = {.report = on_report, .rebuilt = on_rebuilt, .serves = on_serves, .ctx = r};
 
-	if (properties == NULL)
-		return error_set(err, ERR_FATAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		properties[i] = (struct producer_property){cfg->kafka.properties.items[i].name, cfg->kafka.properties.items[i].value};
-	r->properties = properties;
 	return outlet_new(&opt, &events, &r->outlet, err);
-}
-
-static void
-init_link(struct link *link, void (*fired)(struct watch *, short, int64_t), uint64_t seed)
-{
-	link->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fired};
-	backoff_init(&link->backoff, RECONNECT_MIN_MS, RECONNECT_MAX_MS, seed);
-}
-
-static void
-list_watches(struct relay *r, struct watch *ret_watches[WATCHES])
-{
-	struct watch *const watches[WATCHES] = {
-		keeper_watch(r->keeper), keeper_timer(r->keeper), bell_watch(r->bell), barrier_watch(r->barrier),
-		&r->keeper_link.timer, &r->bell_link.timer, &r->barrier_link.timer, &r->timer,
-	};
-
-	memcpy(ret_watches, watches, sizeof(watches));
-}
-
-static int
-make_sessions(struct relay *r, uint32_t number, struct error *err)
-{
-	const struct config *cfg = r->opt.cfg;
-	struct keeper_options ko = {
-		.session = &r->session,
-		.request = &r->request,
-		.retention_ms = cfg->outbox.retention_ms == CONFIG_NEVER ? -1 : cfg->outbox.retention_ms,
-		.relay_number = number,
-	};
-	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,
-	                           .pruned = on_pruned, .lost = on_keeper_lost, .hints = on_hints, .ctx = r};
-	struct bell_events be = {.ready = on_bell_ready, .answered = on_bell_answered, .notified = on_bell_notified,
-	                         .lost = on_bell_lost, .ctx = r};
-	struct watch *watches[WATCHES];
-	struct barrier_events fe = {.flushed = on_flushed, .lost = on_barrier_lost, .ctx = r};
-
-	r->keeper = keeper_new(&ko, &ke);
-	r->bell = bell_new(&r->shared.lanes, cfg->outbox.notify, &be);
-	r->barrier = barrier_new(&r->session, &fe);
-	if (r->keeper == NULL || r->bell == NULL || r->barrier == NULL)
-		return error_set(err, ERR_FATAL, "out of memory");
-	init_link(&r->keeper_link, keeper_link_fired, number);
-	init_link(&r->bell_link, bell_link_fired, number + 1U);
-	r->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
-	init_link(&r->barrier_link, barrier_link_fired, number + 2U);
-	list_watches(r, watches);
-	for (size_t i = 0; i < WATCHES; i++)
-		if (loop_add(r->opt.loop, watches[i], err) != 0)
-			return -1;
-	return 0;
 }
 
 static void
@@ -685,49 +429,92 @@ set_shared(struct relay *r)
 {
 	const struct config *cfg = r->opt.cfg;
 
-	r->session = (struct session_options){
-		.conninfo = cfg->database.conninfo,
-		.password = cfg->database.password[0] != '\0' ? cfg->database.password : NULL,
-		.connect_timeout_ms = cfg->database.connect_timeout_ms,
-		.statement_timeout_ms = cfg->database.statement_timeout_ms,
-		.session_timeout_ms = cfg->database.session_timeout_ms,
-	};
 	r->shared = (struct pipe_shared){
 		.cfg = &cfg->outbox,
 		.session_timeout_ms = cfg->database.session_timeout_ms,
-		.lanes = {.session = &r->session, .statements = &r->statements, .options = &r->statement_options},
-		.router = r->router,
+		.lanes = {.session = &r->plan.session, .statements = &r->statements, .options = &r->plan.statements},
+		.router = r->plan.router,
 		.outlet = r->outlet,
 		.loop = r->opt.loop,
 		.log = r->opt.log,
 		.metrics = r->opt.metrics,
 		.changed = on_changed,
-		.failed = on_pipe_failed,
+		.failed = on_failed,
 		.need_flush = on_need_flush,
 		.ctx = r,
 	};
-	r->poll_us = cfg->outbox.poll_min_ms * 1000;
+}
+
+static uint32_t
+draw_number(void)
+{
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		number = (uint32_t)clock_mono_us();
+	return number & (SHARE_RELAY_FLAG - 1U);
+}
+
+static int
+make_sessions(struct relay *r, struct error *err)
+{
+	int64_t retention_ms = r->opt.cfg->outbox.retention_ms;
+	struct keeper_options ko = {
+		.session = &r->plan.session,
+		.request = &r->plan.request,
+		.retention_ms = retention_ms == CONFIG_NEVER ? -1 : retention_ms,
+		.relay_number = draw_number(),
+	};
+	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,
+	                           .pruned = on_pruned, .lost = on_keeper_lost, .hints = on_hints, .ctx = r};
+	struct barrier_events be = {.flushed = on_flushed, .lost = on_barrier_lost, .ctx = r};
+
+	r->keeper = keeper_new(&ko, &ke);
+	r->barrier = barrier_new(&r->plan.session, &be);
+	if (r->keeper == NULL || r->barrier == NULL)
+		return error_set(err, ERR_FATAL, "out of memory");
+	r->doorman = doorman_new(&r->shared, r->pipes, &r->lanes, err);
+	return r->doorman != NULL ? 0 : -1;
+}
+
+static void
+list_watches(struct relay *r, struct watch *ret_watches[WATCHES])
+{
+	struct watch *const watches[WATCHES] = {keeper_watch(r->keeper), keeper_timer(r->keeper), barrier_watch(r->barrier),
+	                                        &r->keeper_link.timer,   &r->barrier_link.timer,  &r->timer};
+
+	memcpy(ret_watches, watches, sizeof(watches));
+}
+
+static int
+join_loop(struct relay *r, struct error *err)
+{
+	struct watch *watches[WATCHES];
+
+	link_init(&r->keeper_link, reopen_keeper, r);
+	link_init(&r->barrier_link, reopen_barrier, r);
+	r->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
+	list_watches(r, watches);
+	for (size_t i = 0; i < WATCHES; i++)
+		if (loop_add(r->opt.loop, watches[i], err) != 0)
+			return -1;
+	return 0;
 }
 
 int
 relay_new(const struct relay_options *opt, struct relay **ret_relay, struct error *err)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	uint32_t number = 0;
 
 	if (r == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
 	r->opt = *opt;
-	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
-		number = (uint32_t)clock_mono_us();
-	number &= SHARE_RELAY_FLAG - 1U;
-	if (make_router(r, err) != 0 || make_outlet(r, err) != 0) {
+	if (plan_init(&r->plan, opt->cfg, err) != 0 || make_outlet(r, err) != 0) {
 		relay_free(r);
 		return -1;
 	}
-	set_request(r);
 	set_shared(r);
-	if (make_sessions(r, number, err) != 0) {
+	if (make_sessions(r, err) != 0 || join_loop(r, err) != 0) {
 		relay_free(r);
 		return -1;
 	}
@@ -768,18 +555,16 @@ relay_free(struct relay *r)
 		pipe_free(r->pipes[i]);
 	}
 	outlet_free(r->outlet);
-	if (r->keeper != NULL && r->bell != NULL && r->barrier != NULL) {
+	if (r->keeper != NULL && r->barrier != NULL) {
 		list_watches(r, watches);
 		for (size_t i = 0; i < WATCHES; i++)
 			loop_remove(r->opt.loop, watches[i]);
 	}
+	doorman_free(r->doorman);
 	keeper_free(r->keeper);
-	bell_free(r->bell);
 	barrier_free(r->barrier);
 	statements_done(&r->statements);
-	router_free(r->router);
-	free(r->extra);
-	free(r->properties);
+	plan_done(&r->plan);
 	free(r);
 }
 
@@ -790,34 +575,10 @@ relay_dump(const struct relay *r)
 
 	log_write(r->opt.log, LOG_NOTICE, "state-relay", "%zu events with Kafka, which %s; %d relays, quota %d of %d lanes; bell every %" PRId64
 	          " us", outlet_in_flight(r->outlet), outlet_serves(r->outlet) ? "serves" : "does not serve", r->members.relays,
-	          r->members.quota, r->lanes, r->poll_us);
+	          r->members.quota, r->lanes, doorman_poll_us(r->doorman));
 	for (int i = 0; i < r->lanes; i++) {
 		buf_reset(&line);
 		pipe_describe(r->pipes[i], &line);
 		log_write(r->opt.log, LOG_NOTICE, "state-lane", "%s", buf_str(&line));
-	}
-}
-
-void
-relay_check_config(const struct config *cfg, struct config_problems *problems)
-{
-	const char *columns[COL_COUNT];
-	struct router *router;
-	struct error err;
-
-	for (int i = 0; i < COL_COUNT; i++)
-		columns[i] = cfg->outbox.columns[i];
-	if (router_new(cfg->kafka.topic, columns, &router, &err) != 0)
-		config_complain_error(cfg, "kafka.topic", problems, CONFIG_ERROR, &err);
-	else
-		router_free(router);
-	for (size_t i = 0; i < cfg->kafka.properties.count; i++) {
-		const struct config_property *p = &cfg->kafka.properties.items[i];
-		struct buf path __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-		if (producer_check_property(p->name, p->value, &err) == 0)
-			continue;
-		buf_printf(&path, "kafka.properties.%s", p->name);
-		config_complain_error(cfg, buf_str(&path), problems, CONFIG_ERROR, &err);
 	}
 }

@@ -40,7 +40,4 @@ void relay_free(struct relay *r); /* not from within a callback; NULL is fine */
 /* The state in a few lines of log. */
 void relay_dump(const struct relay *r);
 
-/* Checks that need no server: the topic template and the librdkafka properties, all problems at once. */
-void relay_check_config(const struct config *cfg, struct config_problems *problems);
-
 #endif

@@ -128,8 +128,10 @@ announce(struct keeper *k)
 	           k->layout.relation_oid);
 	session_prepare(k->session, "members", buf_str(&sql));
 	buf_reset(&sql);
+	/* The highest id of all tells of an event that was parked and let go between two looks. */
 	buf_printf(&sql,
-	           "SELECT count(*), hashint8extended(coalesce(sum(hashint8(id)), 0)::bigint, 0) FROM pgoutbox.parked"
+	           "SELECT count(*), hashint8extended(coalesce(sum(hashint8(id)), 0)::bigint,"
+	           " coalesce((SELECT max(id) FROM pgoutbox.parked), 0)) FROM pgoutbox.parked"
 	           " WHERE relation = %" PRIu32 " AND state = 'parked'",
 	           k->layout.relation_oid);
 	session_prepare(k->session, "parked", buf_str(&sql));

@@ -215,7 +215,7 @@ add_settle(struct lane *l, struct batch *b)
 		statements_tids(b, taken, list);
 	else
 		statements_ids(b, taken, list);
-	values[0] = list->data;
+	values[0] = buf_str(list); /* out of memory: cut short, which the server refuses */
 	lengths[0] = (int)list->len;
 	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", 1, values, lengths, formats);
 	l->settle_index = l->sent++;

@@ -29,6 +29,8 @@ struct session {
 	int server_pid;
 	int64_t sent_us;
 	struct error failure; /* SESSION_FAILED: told from the loop, not from within session_open() */
+	struct error last_words; /* with which the server ended the session */
+	bool has_last_words;
 };
 
 static void fire(struct watch *w, short revents, int64_t now_us);
@@ -150,6 +152,20 @@ connection_failure(struct session *s, const char *doing)
 	error_set(&s->failure, ERR_RETRY, "%s: %s", doing, text);
 }
 
+/* The server's own reason for ending a session comes as an error before it closes. Outside of a statement libpq takes it for a
+ * notice, which it would print to stderr like all others. */
+static void
+take_last_words(void *arg, const PGresult *res)
+{
+	struct session *s = arg;
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (severity == NULL || (strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0))
+		return;
+	session_result_error(res, "lost the connection to PostgreSQL", &s->last_words);
+	s->has_last_words = true;
+}
+
 void
 session_open(struct session *s)
 {
@@ -162,7 +178,9 @@ session_open(struct session *s)
 	if (s->opt->password == NULL)
 		keywords[7] = NULL;
 	s->sent_us = clock_mono_us();
+	s->has_last_words = false;
 	s->conn = PQconnectStartParams(keywords, values, 1);
+	PQsetNoticeReceiver(s->conn, take_last_words, s);
 	if (s->conn == NULL || PQstatus(s->conn) == CONNECTION_BAD) {
 		connection_failure(s, "could not connect to PostgreSQL");
 		fail_later(s);
@@ -268,6 +286,8 @@ send_settings(struct session *s, int64_t now_us)
 		"SELECT nullif(current_setting('pgoutbox.session', true), ''), pg_backend_pid(), set_config('pgoutbox.session', $4, false),"
 		" set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false),"
 		" set_config('idle_session_timeout', $2, false), set_config('lock_timeout', $3, false),"
+		" set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),"
+		" set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '10000', false),"
 		" set_config('application_name', $4, false), set_config('synchronous_commit', 'on', false),"
 		" set_config('TimeZone', 'UTC', false), set_config('bytea_output', 'hex', false), set_config('jit', 'off', false),"
 		" set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),"
@@ -380,9 +400,10 @@ take_result(struct session *s, PGresult *res)
 		break;
 	}
 	/* A connection that breaks gives one error more than there were statements. */
-	if (s->round.count == s->expected)
+	if (s->round.count == s->expected) {
+		take_last_words(s, res);
 		PQclear(res);
-	else
+	} else
 		s->round.results[s->round.count++] = res;
 	return false;
 }
@@ -401,13 +422,15 @@ drain_notifications(struct session *s)
 		s->events.notified(s->events.ctx);
 }
 
-/* The server ends a session with an error of its own (57P01 and the like) before it closes: keep that as the reason. */
+/* What the server itself said (57P01 and the like) is a better reason than what libpq makes of a closed socket. */
 static void
 lost_connection(struct session *s)
 {
 	connection_failure(s, "lost the connection to PostgreSQL");
 	if (s->round.failed >= 0 && PQresultErrorField(s->round.results[s->round.failed], PG_DIAG_SQLSTATE) != NULL)
 		session_result_error(s->round.results[s->round.failed], "lost the connection to PostgreSQL", &s->failure);
+	else if (s->has_last_words)
+		s->failure = s->last_words;
 	if (s->failure.kind != ERR_RETRY && s->state == SESSION_READY)
 		s->failure.kind = ERR_RETRY;
 	fail_later(s);
@@ -445,8 +468,8 @@ drive_io(struct session *s, short revents, int64_t now_us)
 	want_io(s);
 	if (s->state < SESSION_SETTING_UP)
 		return;
-	drain_notifications(s);
 	read_results(s, now_us);
+	drain_notifications(s); /* after the results, among which notifications may have come */
 	if (s->state >= SESSION_SETTING_UP && PQstatus(s->conn) == CONNECTION_BAD)
 		lost_connection(s);
 }

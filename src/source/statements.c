@@ -121,6 +121,7 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 		char *quoted = layout_quote(opt->extra_columns[i]);
 
 		buf_printf(sql, ", t.%s::text AS o_extra%zu", quoted != NULL ? quoted : "", i);
+		sql->failed |= quoted == NULL;
 		free(quoted);
 	}
 }
@@ -209,6 +210,7 @@ settle_text(const struct layout *lo, bool settle_delete, bool by_tid)
 	return buf_take(&sql);
 }
 
+/* Of unsent rows only: a settle whose answer was lost is done again, and must not park twice. */
 static char *
 park_text(const struct layout *lo)
 {
@@ -220,6 +222,8 @@ park_text(const struct layout *lo)
 	           " FROM unnest($1::bigint[], $2::text[], $3::text[]) u(id, topic, reason) JOIN %s t ON t.%s = u.id",
 	           lo->relation_oid, lo->columns[COL_ID].quoted, lo->columns[COL_AGGREGATE_ID].quoted, lo->relation,
 	           lo->columns[COL_ID].quoted);
+	if (lo->columns[COL_SENT_AT].quoted != NULL)
+		buf_printf(&sql, " AND t.%s IS NULL", lo->columns[COL_SENT_AT].quoted);
 	return buf_take(&sql);
 }
 

@@ -1,4 +1,4 @@
-/* test_flow.c - the main path on real servers: what is committed arrives once and in order, what is rolled back never does. */
+/* test_flow.c - the main path on real servers: what is committed arrives once and in order, the rest never. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -26,7 +26,8 @@ application(void)
 static void
 wait_until_sent(int timeout_ms)
 {
-	env_wait_int(&env, 0, timeout_ms, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
+	env_wait_int(&env, 0, timeout_ms,
+	    "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
 }
 
 static void

@@ -115,7 +115,8 @@ ids_drawn_in_blocks(void)
 		return;
 	topic = start(&reader);
 	for (int i = 0; i < 4; i++)
-		block[i] = env_int(&env, "SELECT min(nextval(pg_get_serial_sequence('outbox_events', 'id'))) FROM generate_series(1, 50)");
+		block[i] = env_int(&env,
+		    "SELECT min(nextval(pg_get_serial_sequence('outbox_events', 'id'))) FROM generate_series(1, 50)");
 	/* The highest block first, with seconds between them, so that the relay is long past the lower ones. */
 	for (int i = 3; i >= 0; i--) {
 		env_exec(&env,

@@ -37,7 +37,8 @@ create_table(void)
 	    " gen_random_uuid(), region text NOT NULL, customer bigint NOT NULL, what varchar(20), \"the body\" bytea,"
 	    " happened timestamp NOT NULL DEFAULT '2024-02-29 12:34:56.789', \"Done\" timestamptz, unrelated int);"
 	    "INSERT INTO shop.\"Outgoing Mail\" (position, region, customer, what, \"the body\")"
-	    " SELECT n, CASE n %% 2 WHEN 0 THEN 'north' ELSE 'south' END, n %% 10, 'mailed', convert_to('mail ' || n, 'UTF8')"
+	    " SELECT n, CASE n %% 2 WHEN 0 THEN 'north' ELSE 'south' END, n %% 10, 'mailed',"
+	    " convert_to('mail ' || n, 'UTF8')"
 	    " FROM generate_series(1, 100) n");
 }
 
@@ -89,7 +90,8 @@ an_existing_table(void)
 	env_daemon_ready(&env, 0, 15000);
 	env_exec(&env,
 	    "INSERT INTO shop.\"Outgoing Mail\" (position, region, customer, what, \"the body\")"
-	    " SELECT n, CASE n %% 2 WHEN 0 THEN 'north' ELSE 'south' END, n %% 10, 'mailed', convert_to('mail ' || n, 'UTF8')"
+	    " SELECT n, CASE n %% 2 WHEN 0 THEN 'north' ELSE 'south' END, n %% 10, 'mailed',"
+	    " convert_to('mail ' || n, 'UTF8')"
 	    " FROM generate_series(101, 150) n");
 	env_wait_int(&env, 150, 20000, "SELECT count(*) FROM shop.\"Outgoing Mail\" WHERE \"Done\" IS NOT NULL");
 	env_daemon_stop(&env, 0);
@@ -114,7 +116,8 @@ topics_named_by_rows(void)
 	topics[1] = env_topic(&env, "from-row");
 	env_exec(&env,
 	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, topic)"
-	    " SELECT 'from-template', n, 'e', '{}', CASE WHEN n > 10 THEN '%s' END FROM generate_series(1, 20) n", topics[1]);
+	    " SELECT 'from-template', n, 'e', '{}', CASE WHEN n > 10 THEN '%s' END FROM generate_series(1, 20) n",
+	    topics[1]);
 	env_daemon_start(&env, 0, &cfg);
 	env_wait_int(&env, 20, 20000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
 	env_daemon_stop(&env, 0);

@@ -44,7 +44,7 @@ add(const char *key, struct slice payload)
 	return s;
 }
 
-/* The column's bytes travel as a binary parameter, so that no escaping stands between; json types take text either way. */
+/* bytea travels as a binary parameter, so that no escaping stands between. */
 static int64_t
 insert(const struct sample *s, bool binary)
 {
@@ -84,7 +84,9 @@ read_row(int64_t id, bool bytea)
 static struct slice
 field(const PGresult *res, int column)
 {
-	return PQgetisnull(res, 0, column) ? SLICE_NULL : (struct slice){PQgetvalue(res, 0, column), (size_t)PQgetlength(res, 0, column)};
+	if (PQgetisnull(res, 0, column))
+		return SLICE_NULL;
+	return (struct slice){PQgetvalue(res, 0, column), (size_t)PQgetlength(res, 0, column)};
 }
 
 static bool
@@ -194,7 +196,8 @@ add_common(struct slice small)
 	s = add("no headers of its own", small);
 	s->headers = "{}";
 	s = add("odd headers", small);
-	s->headers = "{\"empty\": \"\", \"with space\": \"v\", \"a=b\": \"c=d\", \"\\u00fcn\\u00efcode \\ud83d\\ude00\": \"\\u20ac\","
+	s->headers = "{\"empty\": \"\", \"with space\": \"v\", \"a=b\": \"c=d\","
+	             " \"\\u00fcn\\u00efcode \\ud83d\\ude00\": \"\\u20ac\","
 	             " \"escaped\": \"q\\\" b\\\\ n\\n t\\t \\u0001\", \"UPPER\": \"1\", \"\": \"no name\"}";
 	s->own[0] = (struct own_header){"empty", ""};
 	s->own[1] = (struct own_header){"with space", "v"};
@@ -220,7 +223,8 @@ big_json(void)
 }
 
 static const char escapes[] =
-    "{ \"all\" :\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\\u00e9\\u20ac\\ud83d\\ude00\", \"\":[ ] , \"n\" : -0.50e+3,"
+    "{ \"all\" :\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\\u00e9\\u20ac\\ud83d\\ude00\","
+    " \"\":[ ] , \"n\" : -0.50e+3,"
     " \"t\":true,\"f\":false, \"z\":null, \"raw\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\" }";
 
 static void

@@ -1,4 +1,4 @@
-/* test_refusal.c - what cannot work is refused with exit status 78 and a word on what to do; what can heal is waited for. */
+/* test_refusal.c - what cannot work is refused with status 78 and a word on what to do; what can heal is waited for. */
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -42,7 +42,8 @@ after(const char *change, const char *text, const char *hint)
 	if (!env_begin(&env))
 		return;
 	env_init(&env, &cfg);
-	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type) VALUES ('a', 'k', 'e')");
+	env_exec(&env,
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type) VALUES ('a', 'k', 'e')");
 	env_exec(&env, "DO $$ BEGIN EXECUTE %s; END $$", change);
 	env_daemon_refuses(&env, &cfg, EX_BAD_CONFIG, text, hint);
 	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), 1);
@@ -51,7 +52,8 @@ after(const char *change, const char *text, const char *hint)
 static void
 wrong_payload_type(void)
 {
-	after("'ALTER TABLE outbox_events ALTER payload TYPE integer USING 0'", "has type integer", "outbox.columns.payload");
+	after("'ALTER TABLE outbox_events ALTER payload TYPE integer USING 0'", "has type integer",
+	    "outbox.columns.payload");
 }
 
 static void
@@ -240,7 +242,8 @@ says_that_kafka_is_away(void)
 	expect_page("/readyz?verbose", 200, "kafka");
 	TAP_INT((int)env_metric(&env, 0, "pgoutbox_up{outbox=\"outbox_events\",side=\"kafka\"}"), 0);
 	TAP_INT((int)env_metric(&env, 0, "pgoutbox_up{outbox=\"outbox_events\",side=\"postgresql\"}"), 1);
-	CU_ASSERT(env_metric(&env, 0, "pgoutbox_outage_since_timestamp_seconds{outbox=\"outbox_events\",side=\"kafka\"}") > 0);
+	CU_ASSERT(env_metric(&env, 0,
+	              "pgoutbox_outage_since_timestamp_seconds{outbox=\"outbox_events\",side=\"kafka\"}") > 0);
 	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_sent_total") <= 0);
 }
 
@@ -278,7 +281,8 @@ waits_without_kafka(int port, void (*then)(void))
 		then();
 	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), 500);
 	TAP_INT(env_int(&env,
-	        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start < now() - interval '3 s'"), 0);
+	        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+	        " AND xact_start < now() - interval '3 s'"), 0);
 	env_daemon_stop(&env, 0);
 	env_daemon_start(&env, 1, &good);
 	env_wait_int(&env, 0, 15000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");

@@ -419,8 +419,10 @@ judge_all_rows(struct audit *a, PGconn *conn, const char *table, struct audit_re
 		return -1;
 	if (db_exec(conn, err,
 	        "BEGIN; DECLARE c NO SCROLL CURSOR FOR SELECT event_id, id::int8, aggregate_id::text, event_type::text, %s,"
-	        " (SELECT string_agg(k || '=' || v, E'\\n' ORDER BY k COLLATE \"C\") FROM jsonb_each_text(headers::jsonb) h(k, v)),"
-	        " coalesce(floor(extract(epoch FROM created_at) * 1000)::int8, -1), (sent_at IS NOT NULL)::int::int8 FROM %s",
+	        " (SELECT string_agg(k || '=' || v, E'\\n' ORDER BY k COLLATE \"C\")"
+	        "  FROM jsonb_each_text(headers::jsonb) h(k, v)),"
+	        " coalesce(floor(extract(epoch FROM created_at) * 1000)::int8, -1), (sent_at IS NOT NULL)::int::int8"
+	        " FROM %s",
 	        bytea > 0 ? "payload" : "payload::text", table) == -1)
 		return -1;
 	while (rows > 0) {

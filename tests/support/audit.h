@@ -49,8 +49,8 @@ struct audit_read {
 	void *ctx;
 };
 
-/* Reads until the expected events are there (or no more come), then to the end of every partition, so that what was sent
- * twice is seen too. */
+/* Reads until the expected events are there (or no more come), then to the end of every partition, so that what was
+ * sent twice is seen too. */
 int audit_consume(struct audit *a, const struct audit_read *opt, struct error *err)
     __attribute__((warn_unused_result));
 

@@ -1,5 +1,5 @@
-/* env.h - the surroundings of one end-to-end test: a database, a role, a topic prefix and a directory of its own on the real
- * servers, and the daemons that it starts there. All of it is gone after env_end().
+/* env.h - the surroundings of one end-to-end test: a database, a role, a topic prefix and a directory of its own on the
+ * real servers, and the daemons that it starts there. All of it is gone after env_end().
  *
  * What fails here fails the running test (CUnit's fatal kind) with a diagnostic: no caller checks.
  */
@@ -43,8 +43,8 @@ void env_end(struct env *env);
 /* Table, schema pgoutbox and grants, by pgoutboxctl init with the given configuration. */
 void env_init(struct env *env, const struct env_config *cfg);
 
-/* Writes NAME.yaml and returns its path, malloc'd. */
-char *env_write_config(struct env *env, const char *name, int http_port, const struct env_config *cfg);
+/* Writes NAME.yaml and returns its path, good until env_end(). */
+const char *env_write_config(struct env *env, const char *name, int http_port, const struct env_config *cfg);
 
 /* Starts daemon number i; env_daemon_ready() waits until /readyz says so. */
 void env_daemon_start(struct env *env, int i, const struct env_config *cfg);
@@ -66,17 +66,19 @@ int64_t env_int(struct env *env, const char *fmt, ...) __attribute__((format(pri
 void env_wait_int(struct env *env, int64_t wanted, int timeout_ms, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* "<name>.suffix", for as long as the process lives; the topic is created with 4 partitions. */
+/* "<name>.suffix", good until env_end(); the topic is created with 4 partitions. */
 const char *env_topic(struct env *env, const char *suffix);
 
 /* Everything in the topic against everything in outbox_events (or the accounts), nothing there twice. */
 void env_audit(struct env *env, const char *topic, bool by_accounts, struct audit_report *ret_report);
+/* The same where repeats are allowed. */
+void env_audit_repeats(struct env *env, const char *topic, struct audit_report *ret_report);
 
 /* Fails the test with a diagnostic when rc is -1. */
 void env_must(int rc, const struct error *err, const char *what);
 #define ENV_MUST(call, err) env_must((call), (err), #call)
 
-/* The program of that name from the build directory, for as long as the process lives. */
+/* The program of that name from the build directory, good until env_end(). */
 const char *env_program(const char *name);
 
 #endif

@@ -97,7 +97,8 @@ print_table(const struct audit_report *r)
 static void
 print_json(const struct audit_report *r)
 {
-	printf("{\"messages\": %lld, \"committed\": %lld, \"delivered\": %lld, \"missing\": %lld, \"missing_settled\": %lld, ",
+	printf("{\"messages\": %lld, \"committed\": %lld, \"delivered\": %lld, \"missing\": %lld,"
+	    " \"missing_settled\": %lld, ",
 	    (long long)r->messages, (long long)r->committed, (long long)r->delivered, (long long)r->missing,
 	    (long long)r->missing_settled);
 	printf("\"duplicates\": %lld, \"unknown\": %lld, \"out_of_order\": %lld, \"split_keys\": %lld, \"altered\": %lld, ",

@@ -1,4 +1,4 @@
-/* proc.h - child processes of a test: started with their output in a file, waited for, signalled, and never left behind.
+/* proc.h - child processes of a test: their output in a file, waited for, signalled, and never left behind.
  *
  * A child dies with the thread that started it, by the kernel, whatever becomes of the test.
  */

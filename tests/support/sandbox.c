@@ -77,7 +77,7 @@ sandbox_end(struct sandbox *sb)
 	sb->name[0] = '\0';
 }
 
-static char *
+static char *__attribute__((format(printf, 1, 0)))
 format(const char *fmt, va_list args)
 {
 	char *sql = NULL;

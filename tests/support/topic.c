@@ -58,6 +58,13 @@ creation_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
 int
 topic_create(const char *brokers, const char *topic, int partitions, struct error *err)
 {
+	return topic_create_with(brokers, topic, partitions, NULL, NULL, err);
+}
+
+int
+topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
+                  struct error *err)
+{
 	static const char *const settings[][2] = {{NULL, NULL}};
 	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
 	char reason[256] = "";
@@ -72,6 +79,8 @@ topic_create(const char *brokers, const char *topic, int partitions, struct erro
 	if (wanted == NULL) {
 		error_set(err, ERR_CONFIG, "topic \"%s\": %s", topic, reason);
 	} else {
+		if (name != NULL)
+			(void)rd_kafka_NewTopic_set_config(wanted, name, value);
 		queue = rd_kafka_queue_new(rk);
 		rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
 		ev = rd_kafka_queue_poll(queue, 30000);

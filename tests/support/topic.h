@@ -1,4 +1,4 @@
-/* topic.h - a topic as a consumer sees it: made, and read from its beginning, all partitions, no group, committed only. */
+/* topic.h - a topic as a consumer sees it: made, and read from its beginning: all partitions, committed only. */
 #ifndef PGOUTBOX_TESTS_TOPIC_H
 #define PGOUTBOX_TESTS_TOPIC_H
 
@@ -13,6 +13,10 @@
 /* A topic that exists already is fine, as is a broker that cannot be asked to make one and makes it on sight. */
 int topic_create(const char *brokers, const char *topic, int partitions, struct error *err)
     __attribute__((warn_unused_result));
+
+/* The same with one setting of the topic's own, "max.message.bytes" for example. */
+int topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
+                      struct error *err) __attribute__((warn_unused_result));
 
 struct topic_reader;
 

@@ -1,4 +1,4 @@
-/* writer.c - the application beside the outbox: options in, business transactions out. Knows nothing of the relay or Kafka.
+/* writer.c - the application beside the outbox: options in, business transactions out. Knows no relay, no Kafka.
  *
  * A transaction is one libpq pipeline: BEGIN, for each event the account's update and the insert, COMMIT or ROLLBACK.
  */
@@ -134,15 +134,24 @@ send_event(struct hand *h, const char *key, const char *label, bool commit)
 	    PQsendQueryPrepared(h->conn, "emit", 7, emit, NULL, NULL, 0) == 1;
 }
 
-/* Reads the answers up to the pipeline's sync. */
+/* Reads the answers up to the pipeline's sync. A server that ends the session may leave libpq with a connection that looks
+ * good and has nothing more to give: no answer twice over. */
 static bool
 read_answers(PGconn *conn, struct error *err)
 {
 	bool good = true;
+	int nothing = 0;
 
 	for (;;) {
 		PGresult *res = PQgetResult(conn);
 		ExecStatusType status = res == NULL ? PGRES_COMMAND_OK : PQresultStatus(res);
+
+		nothing = res == NULL ? nothing + 1 : 0;
+		if (nothing == 2) {
+			if (good)
+				(void)error_set(err, ERR_RETRY, "the session ended");
+			return false;
+		}
 
 		if (PQstatus(conn) != CONNECTION_OK && good) {
 			(void)error_set(err, ERR_RETRY, "%s", PQerrorMessage(conn));
@@ -196,15 +205,37 @@ pace(const struct crew *c, int64_t booked)
 }
 
 static int
-work(struct hand *h, struct error *err)
+connect_hand(struct hand *h, struct error *err)
 {
-	struct crew *c = h->crew;
-
-	h->conn = db_open(c->opt->conninfo, err);
+	db_close(&h->conn);
+	h->conn = db_open(h->crew->opt->conninfo, err);
 	if (h->conn == NULL || prepare_statements(h, err) == -1)
 		return -1;
 	if (PQenterPipelineMode(h->conn) != 1)
 		return error_set(err, ERR_FATAL, "could not enter pipeline mode");
+	return 0;
+}
+
+static int
+reconnect_hand(struct hand *h, struct error *err)
+{
+	int64_t deadline_us = clock_mono_us() + (int64_t)h->crew->opt->reconnect_ms * 1000;
+
+	while (clock_mono_us() < deadline_us && !atomic_load(&h->crew->stop)) {
+		if (connect_hand(h, err) == 0)
+			return 0;
+		proc_sleep_ms(DAWDLE_MS);
+	}
+	return -1;
+}
+
+static int
+work(struct hand *h, struct error *err)
+{
+	struct crew *c = h->crew;
+
+	if (connect_hand(h, err) == -1)
+		return -1;
 	while (!atomic_load(&c->stop)) {
 		int events = 1 + (int)(draw(h) % (uint64_t)c->opt->events_per_tx);
 		bool commit = draw_share(h) >= c->opt->rollback_share;
@@ -215,8 +246,11 @@ work(struct hand *h, struct error *err)
 		if (commit && before + events > c->opt->events)
 			events = (int)(c->opt->events - before);
 		pace(c, before);
-		if (transaction(h, events, commit, err) == -1)
-			return -1;
+		if (transaction(h, events, commit, err) == -1) {
+			if (reconnect_hand(h, err) == -1)
+				return -1;
+			continue;
+		}
 		atomic_fetch_add(commit ? &c->committed : &c->rolled_back, events);
 		atomic_fetch_add(commit ? &c->transactions : &c->rollbacks, 1);
 	}

@@ -1,4 +1,4 @@
-/* writer.h - an application beside the outbox: concurrent business transactions which change an account and write events.
+/* writer.h - an application beside the outbox: concurrent transactions which change an account and write events.
  *
  * Each transaction locks its account by updating it, which is what gives the events of one key an order, as in any real
  * application. An event's number within its key comes from the locked row, so that the committed ones have no gap.
@@ -36,10 +36,13 @@ struct writer_options {
 	/* Four times a second, from the calling thread. May be NULL. */
 	void (*progress)(void *ctx, const struct writer_counts *counts);
 	void *ctx;
+	/* A connection that breaks is made anew for so long. Its transaction may have committed or not: the counts are then a
+	 * lower bound, and fewer events than wanted may be there in the end. 0 = the writer fails. */
+	int reconnect_ms;
 };
 
 #define WRITER_DEFAULTS \
-	((struct writer_options){NULL, "outbox_events", "account", 8, 1000, 10000, 3, 40, 0.05, 0.002, 0, 1, NULL, NULL})
+	((struct writer_options){NULL, "outbox_events", "account", 8, 1000, 10000, 3, 40, 0.05, 0.002, 0, 1, NULL, NULL, 0})
 
 /* Creates the accounts table where it is missing, and the accounts acct-000000 on. */
 int writer_prepare(const struct writer_options *opt, struct error *err) __attribute__((warn_unused_result));

@@ -31,7 +31,7 @@ test_complete(void)
 		TAP_HAS(buf_str(&out), item);
 	}
 	TAP_HAS(buf_str(&out), "The most events that one lane claims at a time.\nDefault: 1000.\n"
-	                       "Allowed: 1..100000 rows.\nA reload suffices.\n");
+	                       "Allowed: 1..100000 rows.\n");
 }
 
 static void

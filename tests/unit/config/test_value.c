@@ -211,9 +211,9 @@ test_facts(void)
 	static const struct option required = {
 		.kind = OPTION_STRING, .required = true, .example = "x=1", .when = OPTION_RELOAD};
 
-	facts(&integer, "Allowed: 1..100000 rows. A reload suffices.");
+	facts(&integer, "Allowed: 1..100000 rows.");
 	facts(&duration, "Allowed: 2ms..10d or never.");
-	facts(&required, "Required, for example \"x=1\". A reload suffices.");
+	facts(&required, "Required, for example \"x=1\".");
 }
 
 int

@@ -89,12 +89,6 @@ second_label(void)
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"topic\"} 0\n"
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"poison\"} 2\n"
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"fatal\"} 0\n");
-	metrics_add_at(metrics_daemon(m), METRIC_CONFIG_RELOADS, METRIC_RESULT_FAILURE, 1);
-	expect("pgoutbox_config_reloads_total",
-	       "# HELP pgoutbox_config_reloads_total Reloads of the configuration file.\n"
-	       "# TYPE pgoutbox_config_reloads_total counter\n"
-	       "pgoutbox_config_reloads_total{result=\"success\"} 0\n"
-	       "pgoutbox_config_reloads_total{result=\"failure\"} 1\n");
 }
 
 static void

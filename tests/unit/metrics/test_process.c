@@ -1,5 +1,5 @@
 /* The figures of this very process. */
-#include <fcntl.h>
+#include <dirent.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -80,9 +80,12 @@ static void
 descriptors_are_counted(void)
 {
 	struct rlimit limit;
-	int64_t before = 0;
-	for (int fd = 0; fd < 4096; fd++)
-		before += fcntl(fd, F_GETFD) >= 0;
+	int64_t before = -3; /* ".", ".." and the directory's own */
+	DIR *dir = opendir("/proc/self/fd");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+	while (readdir(dir) != NULL)
+		before++;
+	closedir(dir);
 	TAP_INT(process_read().open_fds, before);
 	int fds[2];
 	TAP_INT_FATAL(pipe(fds), 0);

@@ -68,8 +68,7 @@ buckets_ascend(void)
 static void
 labels_by_number(void)
 {
-	const struct label_set *side = rows_labels(METRIC_UP), *class = rows_labels(METRIC_EVENTS_FAILED),
-			       *result = rows_labels(METRIC_CONFIG_RELOADS);
+	const struct label_set *side = rows_labels(METRIC_UP), *class = rows_labels(METRIC_EVENTS_FAILED);
 	TAP_STR(side->name, "side");
 	TAP_STR(side->values[METRIC_SIDE_POSTGRESQL], "postgresql");
 	TAP_STR(side->values[METRIC_SIDE_KAFKA], "kafka");
@@ -78,9 +77,6 @@ labels_by_number(void)
 	TAP_STR(class->values[METRIC_CLASS_TOPIC], "topic");
 	TAP_STR(class->values[METRIC_CLASS_POISON], "poison");
 	TAP_STR(class->values[METRIC_CLASS_FATAL], "fatal");
-	TAP_STR(result->name, "result");
-	TAP_STR(result->values[METRIC_RESULT_SUCCESS], "success");
-	TAP_STR(result->values[METRIC_RESULT_FAILURE], "failure");
 	CU_ASSERT_PTR_NULL(rows_labels(METRIC_EVENTS_SENT)->name);
 }
 

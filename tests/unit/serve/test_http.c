@@ -35,6 +35,7 @@ static struct http *h;
 static const char *_Atomic figures = "pgoutbox_events_sent_total 7\n";
 static _Atomic size_t figures_repeated;
 static int fds_without_http;
+static atomic_bool hold_page, page_held;
 
 struct reply {
 	long status; /* 0 = no answer */
@@ -46,6 +47,9 @@ static void
 give_figures(void *ctx, struct buf *ret_out)
 {
 	(void)ctx;
+	page_held = true;
+	while (hold_page)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	if (figures == NULL)
 		ret_out->failed = true;
 	else
@@ -353,6 +357,26 @@ half_open_connections(void)
 	crowd_keeps_nobody_out("GET /metrics HTTP/1.1\r\nHost: ");
 }
 
+/* They come while the thread is busy, so that it meets all of them at once. */
+static void
+half_open_connections_at_once(void)
+{
+	int fds[HALF_OPEN], page = connect_to();
+	page_held = false;
+	hold_page = true;
+	say(page, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 35);
+	while (!page_held)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	open_many(fds, "GET");
+	hold_page = false;
+	int64_t start_us = clock_mono_us();
+	expect(NULL, "/livez", 200, "live: yes\n");
+	CU_ASSERT(clock_mono_us() - start_us < 2000000);
+	for (int i = 0; i < HALF_OPEN; i++)
+		close(fds[i]);
+	close(page);
+}
+
 static void
 silent_client_is_ended(void)
 {
@@ -447,6 +471,7 @@ status_number(const char *field, int base)
 static void
 signals_are_blocked(void)
 {
+	expect(NULL, "/livez", 200, "live: yes\n"); /* the thread is past its beginning, where all are blocked anyway */
 	unsigned long long blocked = status_number("SigBlk:\t", 16);
 	unsigned long long catchable = 0x7fffffffULL & ~(1ULL << 8) & ~(1ULL << 18); /* all but SIGKILL and SIGSTOP */
 	CU_ASSERT((blocked & catchable) == catchable);
@@ -519,6 +544,7 @@ main(void)
 	tap_test("huge requests", huge_requests);
 	tap_test("garbage", garbage);
 	tap_test("200 half-open connections", half_open_connections);
+	tap_test("200 half-open connections at once", half_open_connections_at_once);
 	tap_test("a silent client is ended", silent_client_is_ended);
 	tap_test("a slow writer is ended", slow_writer_is_ended);
 	tap_test("a slow reader is ended", slow_reader_is_ended);

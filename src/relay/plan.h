@@ -1,0 +1,33 @@
+/* plan.h - the configuration turned into what each room wants to be told. Does no I/O.
+ *
+ * The structs borrow from the configuration and from the plan, so both must outlive whoever is given them.
+ */
+#ifndef PGOUTBOX_RELAY_PLAN_H
+#define PGOUTBOX_RELAY_PLAN_H
+
+#include "base/error.h"
+#include "config/config.h"
+#include "route/router.h"
+#include "sink/producer.h"
+#include "source/layout.h"
+#include "source/session.h"
+#include "source/statements.h"
+
+struct plan {
+	struct router *router;
+	const char **extra; /* the columns that the topic template needs beyond the known ones */
+	struct producer_property *properties;
+	struct producer_options producer;
+	struct session_options session;
+	struct layout_request request;
+	struct statements_options statements;
+};
+
+/* ERR_CONFIG: the topic template is not good. A plan of zeros is fine for plan_done(). */
+int plan_init(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
+void plan_done(struct plan *plan);
+
+/* Adds what is wrong with the topic template and the librdkafka properties, all of it. */
+void plan_check_config(const struct config *cfg, struct config_problems *problems);
+
+#endif

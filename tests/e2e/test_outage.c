@@ -1,0 +1,291 @@
+/* test_outage.c - Kafka and PostgreSQL go away under load and come back: nothing is lost, reordered, repeated or parked. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "support/db.h"
+#include "support/env.h"
+#include "support/load.h"
+#include "support/servers.h"
+#include "support/tap.h"
+
+enum { AWAY_MS = 8000, HOLD_MS = 500, ROUNDS = 3 };
+
+#define UP_KAFKA "pgoutbox_up{outbox=\"outbox_events\",side=\"kafka\"}"
+#define UP_POSTGRESQL "pgoutbox_up{outbox=\"outbox_events\",side=\"postgresql\"}"
+
+static struct env env;
+static struct load load;
+
+static void
+end(void)
+{
+	servers_heal();
+	env_end(&env);
+}
+
+static bool
+begin(void)
+{
+	return servers_ours() && env_begin(&env);
+}
+
+/* conninfo NULL = as usual. */
+static void
+write_for(int seconds, double events_per_second, const char *conninfo)
+{
+	load.opt = WRITER_DEFAULTS;
+	load.opt.conninfo = conninfo == NULL ? env.super : conninfo;
+	load.opt.reconnect_ms = 30000;
+	load.opt.events_per_second = events_per_second;
+	load.opt.events = (int64_t)(events_per_second * seconds);
+	load_start(&load);
+}
+
+static void
+wait_until_sent(int timeout_ms)
+{
+	env_wait_int(&env, 0, timeout_ms, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
+}
+
+/* Waits for a metric to be at least that. Says how long it took. */
+static int64_t
+wait_at_least(int i, const char *name, double value, int timeout_ms)
+{
+	int64_t start_us = clock_mono_us();
+
+	while (env_metric(&env, i, name) < value && clock_mono_us() - start_us < (int64_t)timeout_ms * 1000)
+		proc_sleep_ms(20);
+	CU_ASSERT(env_metric(&env, i, name) >= value);
+	return (clock_mono_us() - start_us) / 1000;
+}
+
+static void
+check_nothing_blamed(int i)
+{
+	CU_ASSERT(env_metric(&env, i, "pgoutbox_events_failed_total") == 0);
+	CU_ASSERT(env_metric(&env, i, "pgoutbox_events_parked_total") == 0);
+	CU_ASSERT(env_metric(&env, i, "pgoutbox_events_repeatable_total") == 0);
+	CU_ASSERT(env_metric(&env, i, "pgoutbox_events_overtaken_total") == 0);
+	TAP_INT(env_int(&env, "SELECT count(*) FROM pgoutbox.parked"), 0);
+}
+
+/* Sessions of the daemon whose transaction is older than any it may hold. */
+static int64_t
+old_transactions(void)
+{
+	return env_int(&env,
+	    "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND now() - xact_start > interval '%d ms'",
+	    env.name, HOLD_MS * 3);
+}
+
+/* Kafka is away from here on: an outage like any other. */
+static void
+watch_outage(void)
+{
+	int64_t start_us = clock_mono_us(), sent;
+
+	proc_sleep_ms(HOLD_MS * 5);
+	sent = (int64_t)env_metric(&env, 0, "pgoutbox_events_sent_total");
+	while (clock_mono_us() - start_us < (int64_t)AWAY_MS * 1000) {
+		TAP_INT(old_transactions(), 0);
+		proc_sleep_ms(100);
+	}
+	CU_ASSERT(env_metric(&env, 0, UP_KAFKA) == 0);
+	CU_ASSERT(env_metric(&env, 0, UP_POSTGRESQL) == 1);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_lanes_detached") == 4);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_in_flight_events") <= 4 * 1000);
+	TAP_INT(env_metric(&env, 0, "pgoutbox_events_sent_total"), sent);
+	CU_ASSERT(proc_running(&env.daemons[0]));
+}
+
+enum outage { STOPPED, KILLED, FROZEN };
+
+static void
+kafka_away(enum outage how)
+{
+	struct env_config cfg = {.outbox_lines = "  hold_max: 500ms\n"};
+	struct audit_report report;
+	const char *topic;
+	double sent;
+
+	if (!begin())
+		return;
+	env_init(&env, &cfg);
+	topic = env_topic(&env, "account");
+	env_daemon_start(&env, 0, &cfg);
+	env_daemon_ready(&env, 0, 15000);
+	write_for(14, 1500, NULL);
+	wait_at_least(0, "pgoutbox_events_sent_total", 1000, 10000);
+	if (how == FROZEN)
+		servers_kafka_signal(SIGSTOP);
+	else
+		servers_kafka(how == KILLED ? "kill9" : "stop");
+	watch_outage();
+	sent = env_metric(&env, 0, "pgoutbox_events_sent_total");
+	if (how == FROZEN)
+		servers_kafka_signal(SIGCONT);
+	else
+		servers_kafka("start");
+	tap_diag("first delivery %lld ms after the return",
+	    (long long)wait_at_least(0, "pgoutbox_events_sent_total", sent + 1, 10000));
+	load_join(&load);
+	wait_until_sent(30000);
+	CU_ASSERT(env_metric(&env, 0, UP_KAFKA) == 1);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_outages_total{outbox=\"outbox_events\",side=\"kafka\"}") >= 1);
+	check_nothing_blamed(0);
+	env_daemon_stop(&env, 0);
+	env_audit(&env, topic, false, &report);
+}
+
+static void
+kafka_is_stopped_and_started(void)
+{
+	kafka_away(STOPPED);
+}
+
+static void
+kafka_is_killed_and_started(void)
+{
+	kafka_away(KILLED);
+}
+
+static void
+kafka_freezes_and_thaws(void)
+{
+	kafka_away(FROZEN);
+}
+
+static void
+start_two(const struct env_config *cfg)
+{
+	for (int i = 0; i < 2; i++)
+		env_daemon_start(&env, i, cfg);
+	for (int i = 0; i < 2; i++) {
+		env_daemon_ready(&env, i, 15000);
+		wait_at_least(i, "pgoutbox_lanes_owned", 2, 10000);
+	}
+}
+
+/* Our own session died with the server, too. */
+static void
+restart_postgres(const char *mode)
+{
+	servers_postgres("restart", mode);
+	PQreset(env.db);
+	CU_ASSERT_FATAL(PQstatus(env.db) == CONNECTION_OK);
+}
+
+static void
+postgres_restarts_under_load(void)
+{
+	static const char *const modes[] = {"fast", "immediate"};
+	struct env_config cfg = {.conninfo = NULL};
+	struct audit_report report;
+	const char *topic;
+
+	if (!begin())
+		return;
+	env_init(&env, &cfg);
+	topic = env_topic(&env, "account");
+	start_two(&cfg);
+	write_for(12, 2000, NULL);
+	for (int round = 0; round < 2; round++) {
+		double sent;
+
+		proc_sleep_ms(2000);
+		restart_postgres(modes[round]);
+		sent = env_metric(&env, 0, "pgoutbox_events_sent_total");
+		tap_diag("%s restart: first delivery %lld ms after the return", modes[round],
+		    (long long)wait_at_least(0, "pgoutbox_events_sent_total", sent + 1, 10000));
+	}
+	load_join(&load);
+	wait_until_sent(30000);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT(env_metric(&env, i, UP_POSTGRESQL) == 1);
+		check_nothing_blamed(i);
+		env_daemon_stop(&env, i);
+	}
+	env_audit(&env, topic, false, &report);
+	tap_diag("%lld events", (long long)report.committed);
+}
+
+static void
+backends_are_killed_at_random(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+	struct audit_report report;
+	const char *topic;
+	int64_t start_us, killed = 0;
+
+	if (!begin())
+		return;
+	env_init(&env, &cfg);
+	topic = env_topic(&env, "account");
+	start_two(&cfg);
+	write_for(12, 2000, NULL);
+	start_us = clock_mono_us();
+	while (clock_mono_us() - start_us < 10000000) {
+		killed += env_int(&env,
+		    "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE usename = '%s'"
+		    " ORDER BY random() LIMIT 1) r", env.name);
+		proc_sleep_ms(150);
+	}
+	tap_diag("%lld sessions killed", (long long)killed);
+	CU_ASSERT(killed > 20);
+	load_join(&load);
+	wait_until_sent(30000);
+	for (int i = 0; i < 2; i++) {
+		check_nothing_blamed(i);
+		env_daemon_stop(&env, i);
+	}
+	env_audit(&env, topic, false, &report);
+}
+
+/* What a crash takes back must not have been published. The WAL writer is kept away, so that a commit stays in danger for as
+ * long as it may. */
+static void
+lost_commits_were_not_published(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+	struct audit_report report;
+	const char *topic;
+	char *conninfo;
+
+	if (!begin())
+		return;
+	env_exec(&env, "ALTER SYSTEM SET wal_writer_delay = '10s'");
+	env_exec(&env, "SELECT pg_reload_conf()");
+	env_init(&env, &cfg);
+	topic = env_topic(&env, "account");
+	conninfo = db_conninfo(env.super, "options", "-c synchronous_commit=off", NULL);
+	CU_ASSERT_FATAL(conninfo != NULL);
+	start_two(&cfg);
+	write_for(9, 2000, conninfo);
+	for (int round = 0; round < ROUNDS; round++) {
+		proc_sleep_ms(1000);
+		restart_postgres("immediate");
+		wait_at_least(0, "pgoutbox_lanes_owned", 2, 10000);
+	}
+	load_join(&load);
+	wait_until_sent(30000);
+	env_exec(&env, "ALTER SYSTEM RESET wal_writer_delay");
+	for (int i = 0; i < 2; i++)
+		env_daemon_stop(&env, i);
+	env_audit(&env, topic, false, &report);
+	tap_diag("%lld events kept", (long long)report.committed);
+	free(conninfo);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("outage", NULL, end);
+	tap_test("Kafka is stopped and started", kafka_is_stopped_and_started);
+	tap_test("Kafka is killed and started", kafka_is_killed_and_started);
+	tap_test("Kafka freezes and thaws", kafka_freezes_and_thaws);
+	tap_test("PostgreSQL restarts under load", postgres_restarts_under_load);
+	tap_test("backends are killed at random", backends_are_killed_at_random);
+	tap_test("commits that a crash takes back were not published", lost_commits_were_not_published);
+	return tap_run();
+}

@@ -1,0 +1,289 @@
+/* test_parked.c - events that can never be sent as they are: set aside with the whole row and a reason, their key held back
+ * or not, and let go by an operator.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/db.h"
+#include "support/env.h"
+#include "support/tap.h"
+#include "support/topic.h"
+
+enum { SOON_MS = 10000, FEW_MS = 1500 };
+
+static struct env env;
+static struct topic_reader *reader;
+
+static void
+end(void)
+{
+	topic_reader_close(&reader);
+	env_end(&env);
+}
+
+static void
+begin(const struct env_config *cfg)
+{
+	const char *topic;
+	struct error err;
+
+	env_init(&env, cfg);
+	topic = env_topic(&env, "account");
+	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, &reader, &err), &err);
+	env_daemon_start(&env, 0, cfg);
+	env_daemon_ready(&env, 0, 15000);
+}
+
+/* An event whose type tells it from the others; topic NULL = by the template. Returns its id. */
+static int64_t
+insert(const char *key, const char *type, const char *topic)
+{
+	return env_int(&env,
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, topic)"
+	    " VALUES ('account', '%s', '%s', '{\"pin\": \"1234-confidential\"}', %s%s%s) RETURNING id",
+	    key, type, topic == NULL ? "" : "'", topic == NULL ? "NULL" : topic, topic == NULL ? "" : "'");
+}
+
+/* The types of the next count messages, in the order of their arrival, separated by spaces; fewer when no more come. */
+static const char *
+arrived(int count, int timeout_ms)
+{
+	static char types[512];
+	size_t len = 0;
+
+	types[0] = '\0';
+	for (int i = 0; i < count; i++) {
+		rd_kafka_message_t *m = topic_reader_next(reader, timeout_ms);
+		struct slice type = m == NULL ? SLICE_NULL : topic_header(m, "type");
+
+		if (m == NULL)
+			break;
+		len += (size_t)snprintf(types + len, sizeof(types) - len, "%s%.*s", i == 0 ? "" : " ", (int)type.len, type.data);
+		rd_kafka_message_destroy(m);
+	}
+	return types;
+}
+
+static void
+wait_parked(int count)
+{
+	env_wait_int(&env, count, SOON_MS, "SELECT count(*) FROM pgoutbox.parked WHERE state = 'parked'");
+}
+
+/* The event of that id is set aside with its row as it was, and says why. */
+static void
+check_parked(int64_t id, const char *reason)
+{
+	struct error err;
+	PGresult *res __attribute__((cleanup(db_clear))) = db_query(env.db, &err,
+	    "SELECT p.reason, p.key IS NOT DISTINCT FROM t.aggregate_id, p.event - 'sent_at' = to_jsonb(t) - 'sent_at',"
+	    " p.relation = 'outbox_events'::regclass, p.resolved_at IS NULL, p.parked_by = '%s', p.event->'sent_at' = 'null'"
+	    " FROM pgoutbox.parked p JOIN outbox_events t ON t.id = p.event_row WHERE p.event_row = %lld AND p.state = 'parked'",
+	    env.name, (long long)id);
+
+	env_must(res == NULL ? -1 : 0, &err, "parked");
+	TAP_INT_FATAL(PQntuples(res), 1);
+	tap_diag("parked: %s", PQgetvalue(res, 0, 0));
+	TAP_HAS(PQgetvalue(res, 0, 0), reason);
+	CU_ASSERT(strstr(PQgetvalue(res, 0, 0), "confidential") == NULL);
+	for (int i = 1; i < PQnfields(res); i++)
+		TAP_STR(PQgetvalue(res, 0, i), "t");
+}
+
+static void
+every_kind_is_parked_with_its_reason(void)
+{
+	static const char many[] =
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, headers, topic)"
+	    " VALUES (%s, '%s', 'made', jsonb_build_object('pin', '1234-confidential', 'pad', repeat('x', %d)), %s, %s) RETURNING id";
+	struct env_config cfg = {.conninfo = NULL};
+	char small[80], small_sql[96];
+	int64_t bad_topic, long_topic, nested, taken, large, known_large, no_type;
+	struct error err;
+
+	if (!env_begin(&env))
+		return;
+	begin(&cfg);
+	snprintf(small, sizeof(small), "%s.small", env.name);
+	snprintf(small_sql, sizeof(small_sql), "'%s'", small);
+	ENV_MUST(topic_create_with(env.kafka, small, 1, "max.message.bytes", "2000", &err), &err);
+	env_exec(&env, "ALTER TABLE outbox_events ALTER aggregate_type DROP NOT NULL");
+	bad_topic = env_int(&env, many, "'account'", "k1", 10, "NULL", "'bad topic!'");
+	long_topic = env_int(&env, many, "'account'", "k2", 10, "NULL", "repeat('t', 250)");
+	nested = env_int(&env, many, "'account'", "k3", 10, "'{\"a\": {\"b\": \"1234-confidential\"}}'", "NULL");
+	taken = env_int(&env, many, "'account'", "k4", 10, "'{\"id\": \"1234-confidential\"}'", "NULL");
+	large = env_int(&env, many, "'account'", "k5", 5000, "NULL", small_sql); /* the broker refuses it */
+	no_type = env_int(&env, many, "NULL", "k6", 10, "NULL", "NULL");
+	(void)env_int(&env, many, "'account'", "k5", 500, "NULL", small_sql); /* waits */
+	insert("k7", "good", NULL);
+	TAP_STR(arrived(1, SOON_MS), "good");
+	wait_parked(6);
+	known_large = env_int(&env, many, "'account'", "k8", 5000, "NULL", small_sql); /* the limit is known by now */
+	wait_parked(7);
+	check_parked(bad_topic, "bad topic!");
+	check_parked(long_topic, "topic");
+	check_parked(nested, "header \"a\"");
+	check_parked(taken, "\"id\"");
+	check_parked(large, "too large");
+	check_parked(known_large, "allows 2000");
+	check_parked(no_type, "aggregate_type");
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_parked_total") == 7);
+	CU_ASSERT(!proc_log_has(&env.daemons[0], "confidential"));
+	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), 1);
+	env_daemon_stop(&env, 0);
+	TAP_INT(env_int(&env, "SELECT count(*) FROM pgoutbox.parked"), 7);
+}
+
+/* Of so many keys some share a lane with the blocked one, and some do not. */
+static void
+check_blocked(const struct env_config *cfg, int keys)
+{
+	begin(cfg);
+	insert("blocked", "a1", NULL);
+	TAP_STR(arrived(1, SOON_MS), "a1");
+	insert("blocked", "a2", "bad topic!");
+	insert("blocked", "a3", NULL);
+	insert("blocked", "a4", NULL);
+	wait_parked(1);
+	for (int i = 0; i < keys; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "free-%d", i);
+		insert(key, "b", NULL);
+	}
+	for (int i = 0; i < keys; i++)
+		TAP_STR(arrived(1, SOON_MS), "b");
+	TAP_STR(arrived(1, FEW_MS), "");
+	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), 2);
+}
+
+static void
+a_blocked_key_waits_and_flows_when_skipped(void)
+{
+	struct env_config cfg = {.outbox_lines = "  poison: block_key\n"};
+
+	if (!env_begin(&env))
+		return;
+	check_blocked(&cfg, 12);
+	/* Another relay, and a restart, hold it back too. */
+	env_daemon_stop(&env, 0);
+	env_daemon_start(&env, 1, &cfg);
+	env_daemon_ready(&env, 1, 15000);
+	insert("blocked", "a5", NULL);
+	insert("free-0", "b", NULL);
+	TAP_STR(arrived(1, SOON_MS), "b");
+	TAP_STR(arrived(1, FEW_MS), "");
+	env_exec(&env, "UPDATE pgoutbox.parked SET state = 'skipped', resolved_at = now(), resolved_by = 'test'");
+	TAP_STR(arrived(3, SOON_MS), "a3 a4 a5");
+	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	insert("blocked", "a6", NULL);
+	TAP_STR(arrived(1, SOON_MS), "a6");
+	env_daemon_stop(&env, 1);
+}
+
+static void
+a_repaired_event_arrives_before_its_successors(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+
+	if (!env_begin(&env))
+		return;
+	check_blocked(&cfg, 3);
+	insert("blocked", "a5", "bad topic, too!");
+	insert("blocked", "a6", NULL);
+	env_exec(&env,
+	    "BEGIN; UPDATE outbox_events SET topic = NULL, sent_at = NULL WHERE event_type = 'a2';"
+	    " UPDATE pgoutbox.parked SET state = 'retried', resolved_at = now(), resolved_by = 'test'; COMMIT");
+	TAP_STR(arrived(3, SOON_MS), "a2 a3 a4");
+	wait_parked(1); /* now a5 */
+	TAP_STR(arrived(1, FEW_MS), "");
+	env_exec(&env,
+	    "BEGIN; UPDATE outbox_events SET topic = NULL, sent_at = NULL WHERE event_type = 'a5';"
+	    " UPDATE pgoutbox.parked SET state = 'retried', resolved_at = now(), resolved_by = 'test' WHERE state = 'parked'; COMMIT");
+	TAP_STR(arrived(2, SOON_MS), "a5 a6");
+	TAP_STR(arrived(1, FEW_MS), "");
+	env_daemon_stop(&env, 0);
+}
+
+static void
+two_parked_events_of_a_key_must_both_be_decided(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+
+	if (!env_begin(&env))
+		return;
+	begin(&cfg);
+	env_exec(&env,
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, topic)"
+	    " VALUES ('account', 'k', 'a1', '{}', NULL), ('account', 'k', 'a2', '{}', 'bad topic!'), ('account', 'k', 'a3', '{}', NULL),"
+	    " ('account', 'k', 'a4', '{}', 'bad topic!'), ('account', 'k', 'a5', '{}', NULL)");
+	TAP_STR(arrived(1, SOON_MS), "a1");
+	wait_parked(1); /* what is behind a2 is not even looked at */
+	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), 3);
+	env_exec(&env, "UPDATE pgoutbox.parked SET state = 'skipped', resolved_at = now()");
+	TAP_STR(arrived(1, SOON_MS), "a3");
+	wait_parked(1);
+	TAP_STR(arrived(1, FEW_MS), "");
+	env_exec(&env, "UPDATE pgoutbox.parked SET state = 'skipped', resolved_at = now() WHERE state = 'parked'");
+	TAP_STR(arrived(1, SOON_MS), "a5");
+	env_daemon_stop(&env, 0);
+}
+
+static void
+skip_lets_later_events_pass(void)
+{
+	struct env_config cfg = {.outbox_lines = "  poison: skip\n"};
+
+	if (!env_begin(&env))
+		return;
+	begin(&cfg);
+	for (int i = 0; i < 3; i++) {
+		insert("k", "a1", NULL);
+		insert("k", "a2", "bad topic!");
+		insert("k", "a3", NULL);
+	}
+	TAP_STR(arrived(6, SOON_MS), "a1 a3 a1 a3 a1 a3");
+	wait_parked(3);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_overtaken_total") == 0);
+	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_daemon_stop(&env, 0);
+}
+
+static void
+settling_by_delete_parks_the_whole_row(void)
+{
+	struct env_config cfg = {.outbox_lines = "  settle: delete\n"};
+
+	if (!env_begin(&env))
+		return;
+	begin(&cfg);
+	insert("k", "a1", "bad topic!");
+	insert("k", "a2", NULL);
+	wait_parked(1);
+	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events"), 1);
+	TAP_INT(env_int(&env,
+	            "SELECT count(*) FROM pgoutbox.parked WHERE event->>'event_type' = 'a1' AND event->>'topic' = 'bad topic!'"
+	            " AND event->'payload' = '{\"pin\": \"1234-confidential\"}' AND event->>'event_id' IS NOT NULL"), 1);
+	/* The operator writes the row anew, under its own id. */
+	env_exec(&env,
+	    "BEGIN; INSERT INTO outbox_events OVERRIDING SYSTEM VALUE"
+	    " SELECT (jsonb_populate_record(NULL::outbox_events, event - 'topic')).* FROM pgoutbox.parked;"
+	    " UPDATE pgoutbox.parked SET state = 'retried', resolved_at = now(); COMMIT");
+	TAP_STR(arrived(2, SOON_MS), "a1 a2");
+	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events");
+	env_daemon_stop(&env, 0);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("parked", NULL, end);
+	tap_test("every kind is parked with its row and a reason", every_kind_is_parked_with_its_reason);
+	tap_test("a blocked key waits, and flows when the event is skipped", a_blocked_key_waits_and_flows_when_skipped);
+	tap_test("a repaired event arrives before its successors", a_repaired_event_arrives_before_its_successors);
+	tap_test("two parked events of a key must both be decided", two_parked_events_of_a_key_must_both_be_decided);
+	tap_test("poison skip lets later events pass", skip_lets_later_events_pass);
+	tap_test("settling by delete parks the whole row", settling_by_delete_parks_the_whole_row);
+	return tap_run();
+}

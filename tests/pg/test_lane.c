@@ -1,0 +1,757 @@
+/* test_lane.c - lanes against a real PostgreSQL: what they claim, in which order, what they settle, and how they lose a session. */
+#include <CUnit/CUnit.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/inspect.h"
+#include "admin/install.h"
+#include "base/clock.h"
+#include "serve/loop.h"
+#include "source/lane.h"
+#include "support/db.h"
+#include "support/sandbox.h"
+#include "support/tap.h"
+
+#define PATIENCE_US 20000000
+#define RUNG_PAUSE_US (LADDER_RUNG_AGE_US + 20000)
+
+struct rig {
+	struct sandbox *sb;
+	struct layout_request request;
+	struct session_options session;
+	struct statements_options options;
+	struct layout layout;
+	struct statements statements;
+	struct lane_shared shared;
+	struct loop *loop;
+	struct lane *lane;
+	int owned, refused, turned, lost;
+	struct error failure;
+	struct lane_result last; /* its pointers are good for claimed only */
+	struct batch *batch;
+	int parked_keys;
+};
+
+static void
+on_owned(void *ctx, struct lane *l)
+{
+	struct rig *rig = ctx;
+
+	(void)l;
+	rig->owned++;
+}
+
+static void
+on_refused(void *ctx, struct lane *l)
+{
+	struct rig *rig = ctx;
+
+	(void)l;
+	rig->refused++;
+}
+
+static void
+on_turned(void *ctx, struct lane *l, const struct lane_result *r)
+{
+	struct rig *rig = ctx;
+
+	(void)l;
+	rig->last = *r;
+	rig->turned++;
+	rig->batch = r->claimed;
+	if (r->parked_read)
+		rig->parked_keys = PQntuples(r->parked);
+}
+
+static void
+on_lost(void *ctx, struct lane *l, const struct error *err)
+{
+	struct rig *rig = ctx;
+
+	(void)l;
+	rig->failure = *err;
+	rig->lost++;
+}
+
+static struct lane *
+add_lane(struct rig *rig)
+{
+	struct lane_events events = {.owned = on_owned, .refused = on_refused, .turned = on_turned, .lost = on_lost, .ctx = rig};
+	struct lane *l = lane_new(&rig->shared, 0, &events);
+	struct error err;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(l);
+	SANDBOX_MUST(loop_add(rig->loop, lane_watch(l), &err), &err);
+	return l;
+}
+
+static void
+wait_for(struct rig *rig, const int *counter, int from)
+{
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+	struct error err;
+
+	while (*counter == from && clock_mono_us() < until_us)
+		SANDBOX_MUST(loop_once(rig->loop, 20000, &err), &err);
+	if (*counter == from)
+		tap_diag("nothing came; lost %d: %s", rig->lost, rig->failure.message);
+	CU_ASSERT_FATAL(*counter > from);
+}
+
+static void
+pass_us(struct rig *rig, int64_t us)
+{
+	int64_t until_us = clock_mono_us() + us;
+	struct error err;
+
+	while (clock_mono_us() < until_us)
+		SANDBOX_MUST(loop_once(rig->loop, until_us - clock_mono_us(), &err), &err);
+}
+
+static void
+open_lane(struct rig *rig)
+{
+	int turned = rig->turned;
+
+	lane_open(rig->lane);
+	wait_for(rig, &rig->turned, turned);
+	TAP_INT_FATAL(lane_state(rig->lane), LANE_IDLE);
+}
+
+static void
+look(struct rig *rig)
+{
+	struct layout_request own = rig->request;
+	PGconn *db = sandbox_open(rig->sb->role);
+	struct error err;
+
+	own.role = NULL;
+	SANDBOX_MUST(inspect(db, &own, &rig->layout, &err), &err);
+	SANDBOX_MUST(statements_make(&rig->layout, &rig->options, &rig->statements, &err), &err);
+	db_close(&db);
+}
+
+static void
+begin(struct rig *rig, struct sandbox *sb, bool settle_delete)
+{
+	struct install_request install = {
+		.layout = {.table = "outbox_events",
+	                   .columns = {"id", "event_id", "aggregate_type", "aggregate_id", "event_type", "payload", "headers", "topic",
+	                               "created_at", "sent_at"},
+	                   .role = sb->name,
+	                   .settle_delete = settle_delete},
+		.lanes = 1,
+	};
+	struct install_plan plan = INSTALL_PLAN_INIT;
+	struct error err;
+
+	SANDBOX_MUST(install_run(sb->db, &install, &plan, &err), &err);
+	install_plan_done(&plan);
+	*rig = (struct rig){
+		.sb = sb,
+		.request = install.layout,
+		.session = {.conninfo = sb->role, .connect_timeout_ms = 5000, .statement_timeout_ms = 10000, .session_timeout_ms = 60000},
+		.options = {.settle_delete = settle_delete, .block_parked_keys = true, .batch_bytes = 1 << 20, .batch_rows = 100},
+		.layout = LAYOUT_INIT,
+	};
+	look(rig);
+	rig->shared = (struct lane_shared){&rig->session, &rig->layout, &rig->statements, &rig->options};
+	SANDBOX_MUST(loop_new(&rig->loop, &err), &err);
+	rig->lane = add_lane(rig);
+}
+
+static void
+end(struct rig *rig)
+{
+	lane_free(rig->lane);
+	batch_free(rig->batch);
+	loop_free(rig->loop);
+	statements_done(&rig->statements);
+	layout_done(&rig->layout);
+}
+
+#define RIG(rig, sb, settle_delete)                            \
+	SANDBOX(sb);                                           \
+	struct rig rig __attribute__((cleanup(end))) = {0};    \
+	begin(&rig, &sb, settle_delete)
+
+static void
+start_turn(struct rig *rig, struct batch *settle, int64_t rows, const char *held)
+{
+	struct lane_turn turn = {.settle = settle, .claim_rows = rows, .held_keys = held, .read_parked = true};
+
+	lane_turn(rig->lane, &turn, clock_mono_us());
+}
+
+static void
+turn(struct rig *rig, struct batch *settle, int64_t rows, const char *held)
+{
+	int turned = rig->turned;
+
+	start_turn(rig, settle, rows, held);
+	wait_for(rig, &rig->turned, turned);
+}
+
+static struct batch *
+take(struct rig *rig)
+{
+	struct batch *b = rig->batch;
+
+	rig->batch = NULL;
+	return b;
+}
+
+static void
+ack(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->slots[i].state == EV_CLAIMED) {
+			batch_move(&b->slots[i], EV_SENT);
+			batch_move(&b->slots[i], EV_ACKED);
+		}
+}
+
+static void
+insert(PGconn *db, int count, const char *key)
+{
+	sandbox_exec(db, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	                 " SELECT 't', '%s', 'e', '{\"a\": 1}' FROM generate_series(1, %d)", key, count);
+}
+
+static int64_t
+unsent(struct rig *rig)
+{
+	return sandbox_int(rig->sb->db, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+}
+
+/* Claims and settles until nothing is left, with pauses in which rungs are built. */
+static void
+relay_all(struct rig *rig, int pauses)
+{
+	struct batch *settle = NULL;
+
+	do {
+		turn(rig, settle, 100, NULL);
+		batch_free(settle);
+		settle = take(rig);
+		if (settle != NULL)
+			ack(settle);
+		if (settle == NULL && pauses > 0)
+			pass_us(rig, RUNG_PAUSE_US);
+	} while (settle != NULL || pauses-- > 0);
+}
+
+static void
+postpone_look(struct rig *rig)
+{
+	lane_looked(rig->lane, 60000000, clock_mono_us());
+}
+
+/* --- claims --- */
+
+static void
+test_order_and_limit(void)
+{
+	RIG(rig, sb, false);
+	struct batch *first;
+
+	sandbox_exec(sb.db, "INSERT INTO outbox_events (id, event_id, aggregate_type, aggregate_id, event_type, payload, headers, topic)"
+	                    " OVERRIDING SYSTEM VALUE SELECT 11 - i, 'cafe0000-1111-2222-3333-0123456789ab', 'order', 'k' || i, 'made',"
+	                    " '{\"n\": 1}', '{\"h\": \"v\"}', 'to' FROM generate_series(1, 10) i");
+	open_lane(&rig);
+	turn(&rig, NULL, 4, NULL);
+	TAP_INT_FATAL(rig.batch->count, 4);
+	CU_ASSERT_TRUE(rig.last.more);
+	for (int i = 0; i < 4; i++)
+		TAP_INT(rig.batch->slots[i].ev.id, i + 1);
+	const struct event *ev = &rig.batch->slots[0].ev;
+	CU_ASSERT(slice_equal(ev->event_id, slice_from("cafe0000-1111-2222-3333-0123456789ab")));
+	CU_ASSERT(slice_equal(ev->aggregate_type, slice_from("order")));
+	CU_ASSERT(slice_equal(ev->key, slice_from("k10")));
+	CU_ASSERT(slice_equal(ev->event_type, slice_from("made")));
+	CU_ASSERT(slice_equal(ev->payload, slice_from("{\"n\": 1}")));
+	CU_ASSERT(slice_equal(ev->headers, slice_from("{\"h\": \"v\"}")));
+	CU_ASSERT(slice_equal(ev->topic, slice_from("to")));
+	CU_ASSERT(llabs(ev->created_at_ms - clock_wall_us() / 1000) < 60000);
+	CU_ASSERT(rig.last.wal_insert_lsn > 0 && rig.last.wal_flush_lsn > 0);
+	/* settle and the next claim in one turn; the lane's own locks are no hindrance */
+	first = take(&rig);
+	ack(first);
+	turn(&rig, first, 100, NULL);
+	CU_ASSERT_TRUE(rig.last.settled);
+	TAP_INT(rig.last.settled_rows, 4);
+	batch_free(first);
+	TAP_INT_FATAL(rig.batch->count, 6);
+	TAP_INT(rig.batch->slots[0].ev.id, 5);
+	CU_ASSERT_FALSE(rig.last.more);
+	TAP_INT(unsent(&rig), 6);
+	/* locked as long as the turn lasts */
+	TAP_STR(sandbox_state(sb.db, "SELECT FROM outbox_events WHERE id = 5 FOR UPDATE NOWAIT"), "55P03");
+	lane_close(rig.lane);
+	sandbox_exec(sb.db, "SET lock_timeout = '5s'");
+	sandbox_exec(sb.db, "SELECT FROM outbox_events WHERE id = 5 FOR UPDATE");
+}
+
+static void
+test_held_keys(void)
+{
+	RIG(rig, sb, false);
+
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events ALTER aggregate_id DROP NOT NULL");
+	insert(sb.db, 2, "a");
+	insert(sb.db, 2, "b\"\\,{}");
+	sandbox_exec(sb.db, "INSERT INTO outbox_events (aggregate_type, event_type) VALUES ('t', 'e')");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, "{\"a\"}");
+	TAP_INT_FATAL(rig.batch->count, 3);
+	CU_ASSERT_TRUE(slice_is_null(rig.batch->slots[2].ev.key));
+	CU_ASSERT_TRUE(slice_is_null(rig.batch->slots[2].ev.payload));
+	batch_free(take(&rig));
+	lane_look_from(rig.lane, LADDER_BOTTOM);
+	turn(&rig, NULL, 100, "{\"b\\\"\\\\,{}\"}");
+	TAP_INT_FATAL(rig.batch->count, 3);
+	CU_ASSERT(slice_equal(rig.batch->slots[0].ev.key, slice_from("a")));
+}
+
+/* A plain claim stops before a large payload; a sized one then brings as many as the limit allows, and always the first. */
+static void
+test_byte_limit(void)
+{
+	RIG(rig, sb, false);
+	static const char large[] = "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	                            " SELECT 't', 'k', 'e', to_jsonb(string_agg(md5(i::text || random()), '')) FROM generate_series(1, %d) i";
+
+	rig.options.batch_bytes = 65536;
+	rig.options.batch_rows = 10;
+	insert(sb.db, 2, "k");
+	sandbox_exec(sb.db, large, 800);  /* 25,600 bytes each */
+	sandbox_exec(sb.db, large, 800);
+	sandbox_exec(sb.db, large, 800);
+	sandbox_exec(sb.db, large, 6000); /* 192,000: more than the limit */
+	insert(sb.db, 1, "k");
+	open_lane(&rig);
+	size_t expected[] = {2, 2, 1, 1, 1};
+	bool was_cut = false;
+
+	for (size_t i = 0; i < 5; i++) {
+		struct batch *b;
+
+		turn(&rig, NULL, 10, NULL);
+		while (rig.batch == NULL && rig.last.more) {
+			was_cut = true;
+			turn(&rig, NULL, 10, NULL);
+		}
+		CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+		TAP_INT(rig.batch->count, expected[i]);
+		CU_ASSERT(rig.batch->bytes <= 65536 + 4096 || rig.batch->count == 1);
+		b = take(&rig);
+		ack(b);
+		turn(&rig, b, 0, NULL);
+		batch_free(b);
+	}
+	(void)was_cut;
+	TAP_INT(unsent(&rig), 0);
+}
+
+/* --- settling --- */
+
+static void
+test_settle_by_id(void)
+{
+	RIG(rig, sb, false);
+	struct batch *b;
+
+	insert(sb.db, 5, "k");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	ack(b);
+	lane_close(rig.lane);
+	b->attached = false;
+	/* meanwhile one of them was settled by somebody else */
+	sandbox_exec(sb.db, "SET lock_timeout = '5s'");
+	sandbox_exec(sb.db, "UPDATE outbox_events SET sent_at = '2001-01-01' WHERE id = 3");
+	open_lane(&rig);
+	insert(sb.db, 1, "k");
+	turn(&rig, b, 100, NULL);
+	TAP_INT(rig.last.settled_rows, 4);
+	TAP_INT(b->counts[EV_SETTLED], 5);
+	batch_free(b);
+	TAP_INT_FATAL(rig.batch->count, 1);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE sent_at = '2001-01-01'"), 1);
+}
+
+/* An older batch is settled while a claim is open: its transaction is the claim's end. */
+static void
+test_settle_detached_while_holding(void)
+{
+	RIG(rig, sb, false);
+	struct batch *b;
+
+	insert(sb.db, 2, "k");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	batch_move(&b->slots[0], EV_SENT);
+	batch_move(&b->slots[0], EV_ACKED);
+	batch_move(&b->slots[1], EV_REFUSED);
+	b->attached = false;
+	TAP_INT(lane_state(rig.lane), LANE_HOLDING);
+	turn(&rig, b, 0, NULL);
+	TAP_INT(lane_state(rig.lane), LANE_IDLE);
+	TAP_INT(unsent(&rig), 1);
+	/* the refused one is below the floor now, and found again */
+	postpone_look(&rig);
+	turn(&rig, NULL, 100, NULL);
+	TAP_INT_FATAL(rig.batch->count, 1);
+	TAP_INT(rig.batch->slots[0].ev.id, 2);
+	batch_free(b);
+}
+
+static void
+test_delete(void)
+{
+	RIG(rig, sb, true);
+	struct batch *b;
+
+	insert(sb.db, 3, "k");
+	open_lane(&rig);
+	turn(&rig, NULL, 2, NULL);
+	b = take(&rig);
+	ack(b);
+	turn(&rig, b, 2, NULL);
+	batch_free(b);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 1);
+	b = take(&rig);
+	ack(b);
+	lane_close(rig.lane);
+	b->attached = false;
+	open_lane(&rig);
+	turn(&rig, b, 0, NULL);
+	batch_free(b);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 0);
+}
+
+static void
+poison(struct slot *slot, const char *reason)
+{
+	slot->reason = reason;
+	slot->topic = "to \"x\"";
+	batch_move(slot, EV_POISONED);
+}
+
+/* The whole row is kept, in the transaction that settles; done again after a lost answer, nothing is parked twice. */
+static void
+test_park(bool settle_delete)
+{
+	RIG(rig, sb, settle_delete);
+	struct batch *b;
+
+	insert(sb.db, 2, "k\"1");
+	insert(sb.db, 1, "other");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	poison(&b->slots[0], "too {large}, \"really\" \\ NULL");
+	ack(b);
+	turn(&rig, b, 0, NULL);
+	TAP_INT(rig.parked_keys, 1);
+	TAP_INT(rig.last.settled_rows, 3);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.parked WHERE relation = 'outbox_events'::regclass AND event_row = 1"
+	                           " AND key = 'k\"1' AND topic = 'to \"x\"' AND reason = 'too {large}, \"really\" \\ NULL'"
+	                           " AND event->>'aggregate_id' = 'k\"1' AND event->'payload' = '{\"a\": 1}' AND state = 'parked'"), 1);
+	for (size_t i = 0; i < b->count; i++) { /* as if the answer had been lost */
+		b->slots[i].state = i == 0 ? EV_POISONED : EV_ACKED;
+		b->counts[EV_SETTLED]--;
+		b->counts[b->slots[i].state]++;
+	}
+	b->attached = false;
+	turn(&rig, b, 0, NULL);
+	TAP_INT(rig.last.settled_rows, 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.parked"), 1);
+	batch_free(b);
+}
+
+static void
+test_park_mark(void)
+{
+	test_park(false);
+}
+
+static void
+test_park_delete(void)
+{
+	test_park(true);
+}
+
+/* --- the floor --- */
+
+static void
+test_straggler(void)
+{
+	RIG(rig, sb, false);
+	PGconn *writer = sandbox_open(sb.super);
+
+	sandbox_exec(writer, "BEGIN");
+	insert(writer, 1, "late"); /* id 1 */
+	insert(sb.db, 50, "k");
+	open_lane(&rig);
+	relay_all(&rig, 2);
+	insert(sb.db, 50, "k");
+	relay_all(&rig, 3);
+	TAP_INT(unsent(&rig), 0);
+	/* the open writer stops neither the claims nor the floor */
+	CU_ASSERT(lane_hint(rig.lane) > 51);
+	postpone_look(&rig);
+	sandbox_exec(writer, "COMMIT");
+	turn(&rig, NULL, 100, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+	TAP_INT(rig.batch->slots[0].ev.id, 1);
+	PQfinish(writer);
+}
+
+static void
+test_ids_drawn_long_before(void)
+{
+	RIG(rig, sb, false);
+
+	sandbox_exec(sb.db, "SELECT nextval(pg_get_serial_sequence('outbox_events', 'id'))"); /* 1 */
+	insert(sb.db, 20, "k");
+	open_lane(&rig);
+	relay_all(&rig, 2);
+	insert(sb.db, 20, "k");
+	relay_all(&rig, 3);
+	CU_ASSERT(lane_hint(rig.lane) > 1);
+	sandbox_exec(sb.db, "INSERT INTO outbox_events (id, aggregate_type, aggregate_id, event_type) OVERRIDING SYSTEM VALUE"
+	                    " VALUES (1, 't', 'early', 'e')");
+	postpone_look(&rig);
+	turn(&rig, NULL, 100, NULL);
+	CU_ASSERT_PTR_NULL(rig.batch);
+	CU_ASSERT_FALSE(rig.last.looked_everywhere);
+	lane_look_everywhere(rig.lane);
+	turn(&rig, NULL, 100, NULL);
+	CU_ASSERT_TRUE(rig.last.looked_everywhere);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+	TAP_INT(rig.batch->slots[0].ev.id, 1);
+}
+
+/* --- the plan --- */
+
+struct explained {
+	int rounds, lost;
+	struct buf plan;
+	struct session *session;
+	const char *prepare, *explain;
+};
+
+static void
+on_explain_ready(void *ctx)
+{
+	struct explained *e = ctx;
+
+	session_prepare(e->session, "claim", e->prepare);
+	session_query(e->session, "EXPLAIN (COSTS OFF) EXECUTE claim (0, 100, 1000, '{5}', '{1}', '{0}', '{}')");
+	session_round_send(e->session, clock_mono_us());
+}
+
+static void
+on_explain_round(void *ctx, struct round *r)
+{
+	struct explained *e = ctx;
+
+	TAP_INT(r->failed, -1);
+	for (int row = 0; r->failed < 0 && row < PQntuples(r->results[1]); row++)
+		buf_printf(&e->plan, "%s\n", PQgetvalue(r->results[1], row, 0));
+	e->rounds++;
+}
+
+static void
+on_explain_lost(void *ctx, const struct error *err)
+{
+	struct explained *e = ctx;
+
+	tap_diag("%s", err->message);
+	e->rounds++;
+}
+
+static void
+expect_index(struct rig *rig, const char *sql)
+{
+	struct explained e = {.prepare = sql, .plan = BUF_INIT};
+	struct session_events events = {.ready = on_explain_ready, .round = on_explain_round, .lost = on_explain_lost, .ctx = &e};
+	struct error err;
+	const char *sort;
+
+	e.session = session_new(&rig->session, "explain", &events);
+	SANDBOX_MUST(loop_add(rig->loop, session_watch(e.session), &err), &err);
+	session_open(e.session);
+	wait_for(rig, &e.rounds, 0);
+	TAP_HAS(buf_str(&e.plan), "Index Scan using outbox_events_lane1");
+	TAP_HAS(buf_str(&e.plan), "Index Cond: ((((COALESCE(");
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&e.plan), "Seq Scan on outbox_events"));
+	/* what the sized claim may sort is what the limit let through */
+	sort = strstr(buf_str(&e.plan), "Sort");
+	CU_ASSERT(sort == NULL || (sql == rig->statements.claim_sized && strstr(sort, "Limit") != NULL));
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&e.plan), "Bitmap"));
+	loop_remove(rig->loop, session_watch(e.session));
+	session_free(e.session);
+	buf_done(&e.plan);
+}
+
+static void
+test_plan(void)
+{
+	RIG(rig, sb, false);
+	static const char *const states[] = {
+		"SELECT", /* fresh */
+		"INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type) SELECT 't', i::text, 'e' FROM generate_series(1, 30000) i",
+		"ANALYZE outbox_events",
+		"UPDATE outbox_events SET sent_at = now()", /* the statistics say that all is unsent */
+		"ANALYZE outbox_events",
+		"VACUUM outbox_events",
+		"TRUNCATE outbox_events",
+	};
+
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events SET (autovacuum_enabled = off)");
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		sandbox_exec(sb.db, "%s", states[i]);
+		expect_index(&rig, rig.statements.claim);
+		expect_index(&rig, rig.statements.claim_sized);
+	}
+}
+
+/* --- sessions that end --- */
+
+static void
+terminate(struct rig *rig)
+{
+	int lost = rig->lost;
+
+	TAP_INT(sandbox_int(rig->sb->db, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+	                                 " WHERE application_name = 'pgoutboxd lane 0' AND datname = current_database()"), 1);
+	wait_for(rig, &rig->lost, lost);
+	TAP_INT(lane_state(rig->lane), LANE_CLOSED);
+	TAP_INT(rig->failure.kind, ERR_RETRY);
+}
+
+static void
+test_terminated(void)
+{
+	RIG(rig, sb, false);
+	struct batch *b;
+
+	insert(sb.db, 3, "k");
+	sandbox_exec(sb.db, "SET lock_timeout = '5s'");
+	open_lane(&rig);
+	terminate(&rig); /* idle */
+	TAP_HAS(rig.failure.message, "terminating connection");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	terminate(&rig); /* holding: its rows are free at once */
+	batch_free(take(&rig));
+	sandbox_exec(sb.db, "SELECT FROM outbox_events FOR UPDATE");
+	sandbox_exec(sb.db, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END';"
+	                    " CREATE TRIGGER slow AFTER UPDATE ON outbox_events EXECUTE FUNCTION slow()");
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	ack(b);
+	/* turning: in the middle of the settle, which is not done then */
+	start_turn(&rig, b, 100, NULL);
+	pass_us(&rig, 200000);
+	TAP_INT(lane_state(rig.lane), LANE_TURNING);
+	terminate(&rig);
+	TAP_INT(b->counts[EV_ACKED], 3);
+	TAP_INT(unsent(&rig), 3);
+	sandbox_exec(sb.db, "DROP TRIGGER slow ON outbox_events");
+	b->attached = false;
+	open_lane(&rig);
+	turn(&rig, b, 0, NULL);
+	TAP_INT(unsent(&rig), 0);
+	batch_free(b);
+}
+
+static void
+test_one_owner(void)
+{
+	RIG(rig, sb, false);
+	struct lane *second = add_lane(&rig);
+
+	open_lane(&rig);
+	lane_open(second);
+	wait_for(&rig, &rig.refused, 0);
+	TAP_INT(lane_state(second), LANE_CLOSED);
+	TAP_INT(rig.owned, 1);
+	lane_close(rig.lane);
+	pass_us(&rig, 300000);
+	lane_open(second);
+	wait_for(&rig, &rig.owned, 1);
+	loop_remove(rig.loop, lane_watch(second));
+	lane_free(second);
+}
+
+/* A host that vanished must not keep its lanes for as long as TCP is patient. */
+static void
+test_server_side_tcp(void)
+{
+	RIG(rig, sb, false);
+	char *conninfo = db_conninfo(sb.role, "host", "127.0.0.1", "port", getenv("PGOUTBOX_TEST_PGPORT"), NULL);
+
+	rig.session.conninfo = conninfo;
+	sandbox_exec(sb.db, "CREATE TABLE seen (name text, value text); GRANT INSERT ON seen TO PUBLIC;"
+	                    " CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO seen SELECT name, setting FROM"
+	                    " pg_settings WHERE name ~ ''^tcp''; RETURN NULL; END'; CREATE TRIGGER look AFTER UPDATE ON outbox_events"
+	                    " EXECUTE FUNCTION look()");
+	insert(sb.db, 1, "k");
+	open_lane(&rig);
+	relay_all(&rig, 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT value FROM seen WHERE name = 'tcp_user_timeout'"), 10000);
+	TAP_INT(sandbox_int(sb.db, "SELECT value FROM seen WHERE name = 'tcp_keepalives_idle'"), 5);
+	lane_close(rig.lane);
+	free(conninfo);
+}
+
+/* A relay that hangs loses its lanes: the server ends what is silent, in a transaction and out of it. */
+static void
+test_silence(void)
+{
+	RIG(rig, sb, false);
+	int64_t since_us;
+
+	rig.session.session_timeout_ms = 1000;
+	insert(sb.db, 1, "k");
+	open_lane(&rig);
+	since_us = clock_mono_us();
+	wait_for(&rig, &rig.lost, 0);
+	CU_ASSERT(clock_mono_us() - since_us > 900000 && clock_mono_us() - since_us < 5000000);
+	TAP_HAS(rig.failure.message, "idle-session timeout");
+	TAP_INT(rig.failure.kind, ERR_RETRY);
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	wait_for(&rig, &rig.lost, 1);
+	TAP_HAS(rig.failure.message, "idle-in-transaction timeout");
+	batch_free(take(&rig));
+}
+
+int
+main(void)
+{
+	tap_suite("lane on PostgreSQL");
+	tap_test("order, limit, contents, locks", test_order_and_limit);
+	tap_test("held keys, and NULL keys", test_held_keys);
+	tap_test("byte limit", test_byte_limit);
+	tap_test("settle by id", test_settle_by_id);
+	tap_test("settle an older batch while holding", test_settle_detached_while_holding);
+	tap_test("settle by deleting", test_delete);
+	tap_test("park, then mark", test_park_mark);
+	tap_test("park, then delete", test_park_delete);
+	tap_test("a straggler is found by the next claim", test_straggler);
+	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);
+	tap_test("the claim's plan", test_plan);
+	tap_test("a terminated session", test_terminated);
+	tap_test("one owner a lane", test_one_owner);
+	tap_test("the server looks for vanished hosts", test_server_side_tcp);
+	tap_test("a silent session is ended", test_silence);
+	return tap_run();
+}

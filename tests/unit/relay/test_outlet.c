@@ -1,0 +1,370 @@
+/* test_outlet.c - producers that fail and are made anew, and when Kafka counts as away. */
+#include "relay/outlet.c"
+
+#include "support/tap.h"
+
+struct producer {
+	struct watch watch;
+	struct producer_events events;
+	size_t in_flight;
+};
+
+#define STALL_MS 4000
+
+static struct producer producer;
+static int made, freed, make_fails, sends;
+static int64_t now_us;
+static struct watch *timer;
+static int watches;
+static struct outlet *o;
+static int reports, rebuilt, serves;
+static bool up;
+static size_t asked_batch_bytes;
+static struct error err;
+
+int64_t
+clock_mono_us(void)
+{
+	return now_us;
+}
+
+int64_t
+clock_wall_us(void)
+{
+	return now_us;
+}
+
+void
+log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)
+{
+	(void)log, (void)priority, (void)id, (void)fmt;
+}
+
+void
+log_error(const struct log *log, int priority, const char *id, const struct error *e)
+{
+	(void)log, (void)priority, (void)id, (void)e;
+}
+
+void
+metrics_add(struct metrics_scope *s, enum metric id, uint64_t n)
+{
+	(void)s, (void)id, (void)n;
+}
+
+void
+metrics_add_at(struct metrics_scope *s, enum metric id, unsigned label, uint64_t n)
+{
+	(void)s, (void)id, (void)n, (void)label;
+}
+
+void
+metrics_set_at(struct metrics_scope *s, enum metric id, unsigned label, int64_t value)
+{
+	(void)s, (void)id, (void)label, (void)value;
+}
+
+int
+loop_add(struct loop *l, struct watch *w, struct error *e)
+{
+	(void)l, (void)e;
+	if (timer == NULL)
+		timer = w;
+	watches++;
+	return 0;
+}
+
+void
+loop_remove(struct loop *l, struct watch *w)
+{
+	(void)l, (void)w;
+	watches--;
+}
+
+int
+producer_new(const struct producer_options *opt, const struct producer_events *events, struct producer **ret_producer, struct error *e)
+{
+	asked_batch_bytes = opt->batch_bytes;
+	if (make_fails)
+		return error_set(e, ERR_RETRY, "no threads");
+	made++;
+	producer = (struct producer){.events = *events};
+	*ret_producer = &producer;
+	return 0;
+}
+
+void
+producer_free(struct producer *p)
+{
+	CU_ASSERT_PTR_EQUAL(p, &producer);
+	freed++;
+}
+
+struct watch *
+producer_watch(struct producer *p)
+{
+	return &p->watch;
+}
+
+int
+producer_send(struct producer *p, const struct message *m, void *opaque, enum send_class *ret_class, struct error *e)
+{
+	(void)m, (void)opaque, (void)ret_class, (void)e;
+	p->in_flight++;
+	sends++;
+	return 0;
+}
+
+void
+producer_warm_topic(struct producer *p, const char *topic)
+{
+	(void)p, (void)topic;
+}
+
+void
+producer_purge(struct producer *p)
+{
+	(void)p;
+}
+
+size_t
+producer_in_flight(const struct producer *p)
+{
+	return p->in_flight;
+}
+
+size_t
+producer_batch_bytes(const struct producer *p)
+{
+	(void)p;
+	return 777;
+}
+
+static void
+on_test_report(void *ctx, struct slot *slot, const struct report *r)
+{
+	(void)ctx, (void)slot, (void)r;
+	reports++;
+}
+
+static void
+on_test_rebuilt(void *ctx)
+{
+	(void)ctx;
+	TAP_INT(outlet_in_flight(o), 0);
+	rebuilt++;
+}
+
+static void
+on_test_serves(void *ctx, bool now_up, const char *reason)
+{
+	(void)ctx;
+	CU_ASSERT((reason == NULL) == now_up);
+	serves++;
+	up = now_up;
+}
+
+static void
+setup(void)
+{
+	struct outlet_options opt = {.stall_ms = STALL_MS};
+	struct outlet_events events = {.report = on_test_report, .rebuilt = on_test_rebuilt, .serves = on_test_serves};
+
+	made = freed = make_fails = sends = reports = rebuilt = serves = watches = 0;
+	up = true;
+	timer = NULL;
+	now_us = 1000000;
+	TAP_INT(outlet_new(&opt, &events, &o, &err), 0);
+	TAP_INT(watches, 2);
+}
+
+static void
+teardown(void)
+{
+	outlet_free(o);
+	TAP_INT(watches, 0);
+	TAP_INT(made, freed);
+}
+
+static int
+send(enum send_class *ret_class)
+{
+	struct slot slot = {0};
+	struct message m = {0};
+
+	return outlet_send(o, &m, &slot, ret_class, &err);
+}
+
+static void
+report(enum send_class class)
+{
+	struct report r = {.class = class, .reason = class == SEND_OK ? NULL : "x"};
+
+	producer.in_flight--;
+	producer.events.report(producer.events.ctx, &r);
+}
+
+/* To the timer's next deadline. */
+static void
+sleep_and_fire(void)
+{
+	CU_ASSERT_FATAL(timer->deadline_us != CLOCK_NEVER);
+	if (timer->deadline_us > now_us)
+		now_us = timer->deadline_us;
+	timer->fire(timer, 0, now_us);
+}
+
+static void
+test_stall(void)
+{
+	enum send_class class;
+
+	CU_ASSERT(timer->deadline_us == CLOCK_NEVER);
+	TAP_INT(send(&class), 0);
+	now_us += 3000000;
+	TAP_INT(send(&class), 0);
+	report(SEND_OK);
+	TAP_INT(reports, 1);
+	/* one report came: the other has its time from then on */
+	sleep_and_fire();
+	CU_ASSERT_TRUE(outlet_serves(o));
+	TAP_INT(timer->deadline_us, 4000000 + STALL_MS * 1000);
+	sleep_and_fire();
+	CU_ASSERT_FALSE(outlet_serves(o) || up);
+	CU_ASSERT(timer->deadline_us > now_us);
+	sleep_and_fire();
+	TAP_INT(serves, 1);
+	report(SEND_OK);
+	CU_ASSERT_TRUE(outlet_serves(o) && up);
+	sleep_and_fire();
+	CU_ASSERT(timer->deadline_us == CLOCK_NEVER);
+	/* quiet for long, then a send: no stall at once */
+	now_us += 100000000;
+	TAP_INT(send(&class), 0);
+	TAP_INT(timer->deadline_us, now_us + STALL_MS * 1000);
+}
+
+static void
+test_failures_are_no_sign_of_service(void)
+{
+	enum send_class class;
+
+	producer.events.reachable(producer.events.ctx, false, "no broker");
+	CU_ASSERT_FALSE(up);
+	TAP_INT(send(&class), 0);
+	report(SEND_OUTAGE);
+	CU_ASSERT_FALSE(up);
+	producer.events.reachable(producer.events.ctx, true, NULL);
+	CU_ASSERT_TRUE(up);
+	TAP_INT(serves, 2);
+}
+
+static void
+test_fatal(void)
+{
+	enum send_class class;
+
+	TAP_INT(send(&class), 0);
+	producer.events.fatal(producer.events.ctx, "gone");
+	/* until the loop comes by nothing goes to the dead one */
+	TAP_INT(send(&class), -1);
+	TAP_INT(class, SEND_OUTAGE);
+	TAP_INT(rebuilt, 0);
+	CU_ASSERT(timer->deadline_us <= now_us);
+	sleep_and_fire();
+	TAP_INT(rebuilt, 1);
+	TAP_INT(freed, 1);
+	TAP_INT(made, 1);
+	TAP_INT(send(&class), -1);
+	TAP_INT(class, SEND_OUTAGE);
+	sleep_and_fire();
+	TAP_INT(made, 2);
+	TAP_INT(asked_batch_bytes, 777);
+	TAP_INT(rebuilt, 1);
+	TAP_INT(send(&class), 0);
+	TAP_INT(sends, 2);
+}
+
+/* What is fatal again and again is made anew ever more slowly, until something is acknowledged. */
+static void
+test_fatal_again_and_again(void)
+{
+	enum send_class class;
+	int64_t before_us = 0;
+
+	for (int i = 0; i < 20; i++) {
+		producer.events.fatal(producer.events.ctx, "gone");
+		before_us = now_us;
+		for (int tries = 0; made == i + 1 && tries < 4; tries++)
+			sleep_and_fire();
+		TAP_INT_FATAL(made, i + 2);
+	}
+	CU_ASSERT(now_us - before_us >= REBUILD_MAX_MS * 1000 / 2);
+	TAP_INT(send(&class), 0);
+	report(SEND_OK);
+	producer.events.fatal(producer.events.ctx, "gone");
+	before_us = now_us;
+	sleep_and_fire();
+	sleep_and_fire();
+	CU_ASSERT(now_us - before_us <= REBUILD_MIN_MS * 1000);
+}
+
+static void
+test_cannot_be_made(void)
+{
+	enum send_class class;
+
+	make_fails = 1;
+	producer.events.fatal(producer.events.ctx, "gone");
+	for (int i = 0; i < 5; i++) {
+		int64_t before_us = now_us;
+
+		sleep_and_fire();
+		CU_ASSERT(i == 0 || now_us > before_us);
+		TAP_INT(outlet_in_flight(o), 0);
+		TAP_INT(send(&class), -1);
+		outlet_purge(o);
+		outlet_warm_topic(o, "t");
+	}
+	make_fails = 0;
+	sleep_and_fire();
+	TAP_INT(made, 2);
+	TAP_INT(rebuilt, 1);
+}
+
+static void
+test_abandon(void)
+{
+	outlet_abandon(o);
+	TAP_INT(freed, 1);
+	TAP_INT(outlet_in_flight(o), 0);
+	outlet_abandon(NULL);
+}
+
+static void
+test_new_fails(void)
+{
+	struct outlet_options opt = {.stall_ms = STALL_MS};
+	struct outlet_events events = {.report = on_test_report};
+	struct outlet *other = NULL;
+	int before = watches;
+
+	make_fails = 1;
+	TAP_INT(outlet_new(&opt, &events, &other, &err), -1);
+	CU_ASSERT_PTR_NULL(other);
+	TAP_INT(watches, before);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("outlet", setup, teardown);
+	tap_test("a stall is an outage", test_stall);
+	tap_test("failed reports are no sign of service", test_failures_are_no_sign_of_service);
+	tap_test("a fatal producer is made anew", test_fatal);
+	tap_test("fatal again and again", test_fatal_again_and_again);
+	tap_test("none can be made", test_cannot_be_made);
+	tap_test("abandoned", test_abandon);
+	tap_test("making one fails", test_new_fails);
+	return tap_run();
+}

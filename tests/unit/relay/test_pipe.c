@@ -1,0 +1,1018 @@
+/* test_pipe.c - one pipe between a small PostgreSQL and a small Kafka: each path by script, then all of them at random. */
+#include "test_pipe_world.h"
+
+#define RANDOM_STEPS 10000
+#define RANDOM_SEEDS 40
+#define CALM_STEPS 20000
+
+static void
+open_lane(void)
+{
+	pipe_take(world.pipe);
+	lane_is_owned();
+}
+
+static void
+begin(enum poison_policy poison)
+{
+	world_begin(poison, 1000, 1);
+	open_lane();
+}
+
+/* --- the usual way --- */
+
+static void
+test_full_ack(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(60, 1);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	TAP_INT(world.lane.turn.claim_rows, ROWS_MIN);
+	lane_answers();
+	TAP_INT(world.flying_count, ROWS_MIN);
+	TAP_INT(world.lane.state, LANE_HOLDING);
+	report_all(SEND_OK);
+	/* settle and the next claim in one turn, for the claim met its limit */
+	TAP_INT(world.lane.state, LANE_TURNING);
+	CU_ASSERT_PTR_NOT_NULL(world.lane.turn.settle);
+	TAP_INT(world.lane.turn.claim_rows, 2 * ROWS_MIN);
+	lane_answers();
+	TAP_INT(unsent(), 10);
+	TAP_INT(world.flying_count, 10);
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.counted[METRIC_EVENTS_SENT], 60);
+	TAP_INT(world.counted[METRIC_BATCHES], 2);
+	CU_ASSERT_TRUE(pipe_may_ring(world.pipe));
+	world_end();
+}
+
+static void
+test_empty_claim(void)
+{
+	begin(POISON_BLOCK_KEY);
+	lane_answers();
+	/* the empty claim's transaction is ended */
+	TAP_INT(world.lane.state, LANE_TURNING);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	CU_ASSERT_PTR_NULL(world.lane.turn.settle);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	TAP_INT(world.counted[METRIC_CLAIMS_EMPTY], 1);
+	TAP_INT(world.claims, 1);
+	world_end();
+}
+
+/* A claim cut short by a large payload brings nothing and says that there is more. */
+static void
+test_cut_claim(void)
+{
+	begin(POISON_BLOCK_KEY);
+	lane_executes();
+	world.lane.result.more = true;
+	lane_answers();
+	TAP_INT(world.claims, 2);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	world_end();
+}
+
+static void
+test_pings(void)
+{
+	begin(POISON_BLOCK_KEY);
+	lane_answers();
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	pass_ms(SESSION_MS / PINGS_A_TIMEOUT - 1);
+	TAP_INT(world.lane.state, LANE_IDLE);
+	pass_ms(2);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	CU_ASSERT(world.pipe->timer.deadline_us > world.now_us);
+	world_end();
+}
+
+/* --- Kafka is slow, or gone --- */
+
+static void
+test_detach(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(5, 1);
+	lane_answers();
+	report_first(SEND_OK);
+	report_first(SEND_OK);
+	pass_ms(HOLD_MS - 1);
+	TAP_INT(world.lane.state, LANE_HOLDING);
+	pass_ms(1);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	CU_ASSERT_TRUE(world.lane.turn.settle->attached);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_executes();
+	TAP_INT(unsent(), 3);
+	/* a report comes while the settle is under way: it is not part of it */
+	report_first(SEND_OK);
+	TAP_INT(unsent(), 3);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	CU_ASSERT_TRUE(pipe_detached(world.pipe));
+	CU_ASSERT_FALSE(pipe_may_ring(world.pipe));
+	pipe_ring(world.pipe, false);
+	TAP_INT(world.lane.state, LANE_IDLE);
+	report_all(SEND_OK);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	CU_ASSERT_FALSE(world.lane.turn.settle->attached);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	CU_ASSERT(world.pipe->rows <= ROWS_MIN);
+	world_end();
+}
+
+/* A detached lane speaks often enough, and settles what is reported during a ping. */
+static void
+test_report_during_ping(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_GOOD);
+	lane_answers();
+	pass_ms(HOLD_MS);
+	lane_answers();
+	pass_ms(SESSION_MS);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	CU_ASSERT_PTR_NULL(world.lane.turn.settle);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_TURNING);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+static void
+test_outage_at_send(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(10, 1);
+	world.send_class = SEND_OUTAGE;
+	world.send_after = 4;
+	lane_answers();
+	TAP_INT(world.flying_count, 4);
+	report_all(SEND_OK);
+	world.send_class = SEND_OK;
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	TAP_INT(unsent(), 6);
+	TAP_INT(world.lane.state, LANE_IDLE);
+	/* a pause first, then again from the first of them */
+	CU_ASSERT(world.pipe->timer.deadline_us > world.now_us);
+	CU_ASSERT(world.pipe->timer.deadline_us <= world.now_us + RETRY_MIN_MS * 1000);
+	TAP_INT(world.lane.floor, 5);
+	pass_ms(RETRY_MIN_MS);
+	lane_answers();
+	TAP_INT(world.flying_count, ROWS_PROBE);
+	/* the probe goes well: more at once, until all are out */
+	for (int i = 0; i < 8; i++) {
+		report_all(SEND_OK);
+		lane_answers();
+	}
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+/* The pauses grow, and a batch that went well ends them. */
+static void
+test_backoff(void)
+{
+	int64_t pause_us = 0;
+
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_GOOD);
+	world.send_class = SEND_TOPIC;
+	for (int i = 0; i < 20; i++) {
+		lane_answers();
+		lane_answers();
+		TAP_INT_FATAL(world.lane.state, LANE_IDLE);
+		pause_us = world.pipe->timer.deadline_us - world.now_us;
+		while (world.lane.state == LANE_IDLE) {
+			CU_ASSERT_FATAL(world.pipe->timer.deadline_us > world.now_us);
+			world.now_us = world.pipe->timer.deadline_us;
+			fire_timer();
+			if (world.lane.turn.claim_rows == 0)
+				lane_answers();
+		}
+	}
+	CU_ASSERT(pause_us >= SESSION_MS * 1000 / PINGS_A_TIMEOUT);
+	world.send_class = SEND_OK;
+	lane_answers();
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.pipe->retry.step, 0);
+	world_end();
+}
+
+/* Producers turn fatal and are made anew: what was with them is claimed again, in order. */
+static void
+test_rebuilt(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(6, 1);
+	lane_answers();
+	report_first(SEND_OK);
+	world.pipe->rows = 800;
+	producer_is_rebuilt();
+	TAP_INT(world.lane.state, LANE_TURNING);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	TAP_INT(world.lane.floor, 2);
+	TAP_INT(world.counted[METRIC_EVENTS_REPEATABLE], 5);
+	CU_ASSERT(world.pipe->rows <= ROWS_MIN);
+	pass_ms(RETRY_MIN_MS);
+	lane_answers();
+	CU_ASSERT(world.flying_count > 0);
+	/* detached, too */
+	pass_ms(HOLD_MS);
+	lane_answers();
+	producer_is_rebuilt();
+	TAP_INT(world.lane.floor, 2);
+	CU_ASSERT_PTR_NULL(world.pipe->batch);
+	world_end();
+}
+
+/* A refused claim of thousands must not come back in one piece, nor be larger than the configuration allows. */
+static void
+test_rows_grow_and_shrink(void)
+{
+	world_begin(POISON_BLOCK_KEY, 120, 1);
+	open_lane();
+	insert_many(1000, 1);
+	TAP_INT(world.lane.turn.claim_rows, 50);
+	lane_answers();
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 100);
+	lane_answers();
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 120);
+	lane_answers();
+	world.now_us += ACK_QUICK_US + 1;
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 120);
+	lane_answers();
+	world.now_us += ACK_SLOW_US + 1;
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 60);
+	lane_answers();
+	world.now_us += ACK_SLOW_US + 1;
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 30);
+	world_end();
+}
+
+/* A record that the broker never takes is found out alone; a topic that is away must not keep the others waiting for good. */
+static void
+test_probes(void)
+{
+	static const int64_t expected[] = {ROWS_PROBE, ROWS_MIN, ROWS_PROBE, ROWS_MIN};
+
+	begin(POISON_BLOCK_KEY);
+	insert_many(200, 1);
+	lane_answers();
+	for (size_t i = 0; i < 4; i++) {
+		report_all(SEND_TOPIC);
+		lane_answers();
+		world.now_us = world.pipe->timer.deadline_us;
+		fire_timer();
+		TAP_INT(world.lane.turn.claim_rows, expected[i]);
+		lane_answers();
+	}
+	world_end();
+}
+
+static void
+test_rows_never_beyond_configured(void)
+{
+	world_begin(POISON_BLOCK_KEY, 7, 1);
+	open_lane();
+	insert_many(30, 1);
+	lane_answers();
+	report_all(SEND_OUTAGE);
+	lane_answers();
+	CU_ASSERT(world.pipe->rows <= 7);
+	pass_ms(RETRY_MIN_MS);
+	lane_answers();
+	pass_ms(HOLD_MS);
+	CU_ASSERT(world.pipe->rows <= 7);
+	world_end();
+}
+
+/* --- events that can never be sent --- */
+
+static void
+poisoned_in_the_middle(enum poison_policy poison, enum fate fate)
+{
+	begin(poison);
+	insert(1, FATE_GOOD);
+	insert(1, fate);
+	insert(2, FATE_GOOD);
+	insert(1, FATE_GOOD);
+	lane_answers();
+	report_all(SEND_OK);
+	lane_answers();
+}
+
+static void
+test_poison_blocks_key(void)
+{
+	enum fate fates[] = {FATE_POISON_ROUTE, FATE_POISON_SEND};
+
+	for (size_t i = 0; i < 2; i++) {
+		poisoned_in_the_middle(POISON_BLOCK_KEY, fates[i]);
+		CU_ASSERT_TRUE(world.rows[2].parked);
+		CU_ASSERT_FALSE(world.rows[4].acked);
+		TAP_INT(unsent(), 1);
+		TAP_INT(world.counted[METRIC_EVENTS_PARKED], 1);
+		TAP_STR(keyset_literal(&world.pipe->held), "{\"k1\"}");
+		/* refused for no fault of Kafka's: no pause */
+		TAP_INT(world.pipe->not_before_us, 0);
+		operator_resolves(true);
+		pipe_parked_changed(world.pipe);
+		CU_ASSERT_TRUE_FATAL(world.lane.turn.read_parked);
+		lane_answers();
+		TAP_INT(keyset_count(&world.pipe->held), 0);
+		lane_answers();
+		TAP_INT(world.flying_count, 2);
+		report_all(SEND_OK);
+		lane_answers();
+		TAP_INT(unsent(), 0);
+		world_end();
+	}
+}
+
+static void
+test_poison_skips(void)
+{
+	enum fate fates[] = {FATE_POISON_ROUTE, FATE_POISON_SEND, FATE_POISON_REPORT};
+
+	for (size_t i = 0; i < 3; i++) {
+		poisoned_in_the_middle(POISON_SKIP, fates[i]);
+		CU_ASSERT_TRUE(world.rows[2].parked);
+		CU_ASSERT_TRUE(world.rows[4].acked);
+		TAP_INT(unsent(), 0);
+		world_end();
+	}
+}
+
+/* The one case where an event may have passed an earlier one of its key is counted. */
+static void
+test_poison_in_report_is_overtaken(void)
+{
+	world_begin(POISON_BLOCK_KEY, 1000, 1);
+	world.broker_refused = true;
+	open_lane();
+	insert(1, FATE_POISON_REPORT);
+	insert(0, FATE_POISON_REPORT);
+	insert(1, FATE_GOOD);
+	insert(0, FATE_GOOD);
+	insert(2, FATE_GOOD);
+	lane_answers();
+	report_all(SEND_OK);
+	TAP_INT(world.counted[METRIC_EVENTS_OVERTAKEN], 1);
+	TAP_STR(world.last_log, "events-overtaken");
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	CU_ASSERT_TRUE(keyset_has(&world.pipe->held, slice_from("k1")));
+	world_end();
+}
+
+/* A partial settle and a later one: each parked event counts once. */
+static void
+test_parked_count(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_POISON_ROUTE);
+	insert(2, FATE_GOOD);
+	insert(3, FATE_POISON_ROUTE);
+	lane_answers();
+	pass_ms(HOLD_MS);
+	lane_answers();
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.counted[METRIC_EVENTS_PARKED], 2);
+	TAP_INT(world.counted[METRIC_BATCHES], 1);
+	world_end();
+}
+
+/* A key stays held while its poisoned event is still on its way to the table of parked events. */
+static void
+test_held_before_parked(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_POISON_ROUTE);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_TURNING);
+	insert(1, FATE_GOOD);
+	lane_is_lost(ERR_RETRY);
+	pass_ms(REOPEN_MIN_MS);
+	lane_is_owned(); /* reads the parked keys, which k1 is not among yet */
+	lane_answers();
+	CU_ASSERT_TRUE(world.rows[1].parked);
+	lane_answers();
+	lane_answers();
+	TAP_INT(world.flying_count, 0);
+	CU_ASSERT_TRUE(keyset_has(&world.pipe->held, slice_from("k1")));
+	world_end();
+}
+
+/* The operator acts between the reading of the parked keys and its answer: read them again. */
+static void
+test_parked_changes_during_read(void)
+{
+	poisoned_in_the_middle(POISON_BLOCK_KEY, FATE_POISON_ROUTE);
+	pipe_parked_changed(world.pipe);
+	lane_executes();
+	operator_resolves(false);
+	pipe_parked_changed(world.pipe);
+	for (int i = 0; i < 4; i++)
+		lane_answers();
+	TAP_INT(keyset_count(&world.pipe->held), 0);
+	TAP_INT(world.flying_count, 1);
+	world_end();
+}
+
+/* --- sessions come and go --- */
+
+static void
+test_lost_while_holding(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(4, 1);
+	lane_answers();
+	report_first(SEND_OK);
+	lane_is_lost(ERR_RETRY);
+	TAP_INT(world.lane.state, LANE_CLOSED);
+	pass_ms(REOPEN_MIN_MS);
+	lane_is_owned();
+	/* nothing is claimed while three are with Kafka */
+	TAP_INT(world.lane.state, LANE_IDLE);
+	report_all(SEND_OK);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(world.lane.turn.settle);
+	CU_ASSERT_FALSE(world.lane.turn.settle->attached);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.sends, 4);
+	world_end();
+}
+
+static void
+test_lost_around_the_commit(bool committed)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_GOOD);
+	insert(2, FATE_POISON_ROUTE);
+	lane_answers();
+	report_all(SEND_OK);
+	if (committed)
+		lane_executes();
+	lane_is_lost(ERR_RETRY);
+	TAP_INT(world.counted[METRIC_SETTLES_FAILED], 1);
+	pass_ms(REOPEN_MIN_MS);
+	lane_is_owned();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(world.lane.turn.settle);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.rows[2].parked_times, 1);
+	world_end();
+}
+
+static void
+test_lost_before_commit(void)
+{
+	test_lost_around_the_commit(false);
+}
+
+static void
+test_lost_after_commit(void)
+{
+	test_lost_around_the_commit(true);
+}
+
+/* A session that breaks right after each hand-shake is opened again and again, but ever more slowly. */
+static void
+test_reopen_backs_off(void)
+{
+	int64_t pause_us = 0;
+
+	begin(POISON_BLOCK_KEY);
+	for (int i = 0; i < 12; i++) {
+		lane_is_lost(ERR_RETRY);
+		pause_us = world.pipe->timer.deadline_us - world.now_us;
+		CU_ASSERT(pause_us > 0 && pause_us <= REOPEN_MAX_MS * 1000);
+		world.now_us = world.pipe->timer.deadline_us;
+		fire_timer();
+		lane_is_owned();
+		TAP_INT_FATAL(world.lane.state, LANE_TURNING);
+	}
+	CU_ASSERT(pause_us >= REOPEN_MAX_MS * 1000 / 2);
+	lane_answers();
+	TAP_INT(world.pipe->reopen.step, 0);
+	world_end();
+}
+
+static void
+test_config_error_is_told(void)
+{
+	begin(POISON_BLOCK_KEY);
+	lane_is_lost(ERR_CONFIG);
+	TAP_INT(world.failed.kind, ERR_CONFIG);
+	world_end();
+}
+
+/* The server may still think that our dead session lives: what was acknowledged is not given up for that. */
+static void
+test_refused_by_own_ghost(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_GOOD);
+	lane_answers();
+	report_all(SEND_OK);
+	lane_is_lost(ERR_RETRY);
+	for (int i = 0; i < 3; i++) {
+		pass_ms(REOPEN_MAX_MS);
+		TAP_INT_FATAL(world.lane.state, LANE_OPENING);
+		lane_is_refused();
+		CU_ASSERT_FALSE(pipe_closed(world.pipe));
+	}
+	pass_ms(REOPEN_MAX_MS);
+	lane_is_owned();
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.counted[METRIC_EVENTS_REPEATABLE], 0);
+	world_end();
+}
+
+static void
+test_refused_by_another_relay(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert(1, FATE_GOOD);
+	lane_answers();
+	report_all(SEND_OK);
+	lane_is_lost(ERR_RETRY);
+	world.foreign_owner = true;
+	for (int i = 0; i < 100 && world.live != NULL; i++) {
+		pass_ms(REOPEN_MAX_MS);
+		if (world.lane.state == LANE_OPENING)
+			lane_is_refused();
+	}
+	CU_ASSERT_PTR_NULL(world.live);
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	CU_ASSERT_FALSE(pipe_wanted(world.pipe));
+	TAP_INT(world.counted[METRIC_EVENTS_REPEATABLE], 1);
+	CU_ASSERT(world.now_us < 3 * SESSION_MS * 1000);
+	world_end();
+}
+
+/* Refused while Kafka still has a part: the reports find the batch. */
+static void
+test_refused_with_events_in_flight(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	lane_answers();
+	lane_is_lost(ERR_RETRY);
+	world.foreign_owner = true;
+	pass_ms(REOPEN_MAX_MS);
+	lane_is_refused();
+	CU_ASSERT_FALSE(pipe_closed(world.pipe));
+	report_all(SEND_OUTAGE);
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	world_end();
+}
+
+/* --- WAL --- */
+
+static void
+test_waits_for_wal(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	lane_answers();
+	TAP_INT(world.needed_lsn, 20);
+	TAP_INT(world.sends, 0);
+	world.shared.safe_lsn = 19;
+	pipe_flushed(world.pipe);
+	TAP_INT(world.sends, 0);
+	wal_is_flushed();
+	TAP_INT(world.sends, 2);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+static void
+test_wal_comes_too_late(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	lane_answers();
+	pass_ms(HOLD_MS);
+	TAP_INT(world.sends, 0);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	wal_is_flushed(); /* too late: nothing must be published now */
+	TAP_INT(world.sends, 0);
+	lane_answers();
+	CU_ASSERT_PTR_NULL(world.live);
+	TAP_INT(world.lane.floor, 1);
+	pass_ms(RETRY_MIN_MS);
+	lane_answers();
+	TAP_INT(world.sends, 2);
+	world_end();
+}
+
+static void
+test_lost_while_waiting_for_wal(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	lane_answers();
+	lane_is_lost(ERR_RETRY);
+	wal_is_flushed();
+	TAP_INT(world.sends, 0);
+	CU_ASSERT_PTR_NULL(world.live);
+	world_end();
+}
+
+/* --- stopping --- */
+
+static void
+stop(void)
+{
+	world.shared.stopping = true;
+	pipe_leave(world.pipe);
+}
+
+static void
+test_stop_closed_opening_idle(void)
+{
+	world_begin(POISON_BLOCK_KEY, 1000, 1);
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	pipe_take(world.pipe);
+	stop();
+	CU_ASSERT_FALSE(pipe_closed(world.pipe));
+	lane_is_owned();
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	world_end();
+	begin(POISON_BLOCK_KEY);
+	lane_answers();
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	stop();
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	world_end();
+}
+
+static void
+test_stop_turning_holding(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(100, 1);
+	stop();
+	lane_answers();
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	TAP_INT(unsent(), 50);
+	world_end();
+}
+
+static void
+test_stop_detached_and_lost(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	lane_answers();
+	pass_ms(HOLD_MS);
+	lane_answers();
+	stop();
+	CU_ASSERT_FALSE(pipe_closed(world.pipe));
+	lane_is_lost(ERR_RETRY);
+	pass_ms(REOPEN_MAX_MS);
+	report_all(SEND_OK);
+	TAP_INT(world.lane.state, LANE_OPENING); /* for what Kafka has is settled before we go */
+	lane_is_owned();
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	world_end();
+}
+
+/* The outlet's purge at the end of a stop: everything is reported, and the lane closes without a claim. */
+static void
+test_stop_purge(void)
+{
+	int64_t claims;
+
+	begin(POISON_BLOCK_KEY);
+	insert_many(3, 1);
+	lane_answers();
+	report_first(SEND_OK);
+	stop();
+	claims = world.claims;
+	report_all(SEND_OUTAGE);
+	lane_answers();
+	CU_ASSERT_TRUE(pipe_closed(world.pipe));
+	TAP_INT(unsent(), 2);
+	TAP_INT(world.claims, claims);
+	world_end();
+}
+
+/* --- at random --- */
+
+static void
+some_reports(void)
+{
+	static const enum send_class troubles[] = {SEND_OUTAGE, SEND_TOPIC, SEND_FATAL};
+	unsigned count = draw(20);
+
+	while (count-- > 0 && world.flying_count > 0) {
+		size_t i = draw((unsigned)world.flying_count);
+		struct slot *slot;
+		int key = world.rows[world.flying[i]->ev.id].key;
+
+		/* Kafka answers for a key in order. */
+		for (size_t j = 0; j < i; j++)
+			if (world.rows[world.flying[j]->ev.id].key == key)
+				i = j;
+		if (draw(100) != 0) {
+			slot = take_flying(i);
+			report(slot, world.rows[slot->ev.id].fate == FATE_POISON_REPORT ? SEND_POISON : SEND_OK);
+			continue;
+		}
+		/* What fails takes all behind it along: idempotence leaves no gap. */
+		for (; i < world.flying_count;)
+			if (world.rows[world.flying[i]->ev.id].key == key)
+				report(take_flying(i), troubles[draw(3)]);
+			else
+				i++;
+	}
+}
+
+static void
+random_rows(void)
+{
+	unsigned count = draw(10) == 0 ? draw(120) : draw(6);
+
+	while (count-- > 0 && world.last_id + 1 < WORLD_ROWS) {
+		unsigned fate = draw(400);
+
+		insert((int)draw(WORLD_KEYS), fate == 0 ? FATE_POISON_ROUTE : fate == 1 ? FATE_POISON_SEND : FATE_GOOD);
+	}
+}
+
+static void
+random_lane(void)
+{
+	switch (world.lane.state) {
+	case LANE_OPENING:
+		if (draw(6) == 0)
+			lane_is_lost(ERR_RETRY);
+		else if (world.now_us < world.lost_us + SESSION_MS * 1000 && draw(2) == 0)
+			lane_is_refused();
+		else
+			lane_is_owned();
+		break;
+	case LANE_TURNING:
+		if (draw(40) == 0)
+			lane_is_lost(ERR_RETRY);
+		else if (draw(3) == 0)
+			lane_executes();
+		else
+			lane_answers();
+		break;
+	case LANE_IDLE:
+	case LANE_HOLDING:
+		if (draw(60) == 0)
+			lane_is_lost(ERR_RETRY);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+random_step(void)
+{
+	world.send_class = draw(50) == 0 ? (draw(2) == 0 ? SEND_OUTAGE : SEND_TOPIC) : SEND_OK;
+	world.send_after = (int)draw(30);
+	world.route_fails = draw(200) == 0;
+	switch (draw(14)) {
+	case 0:
+		random_rows();
+		break;
+	case 1:
+		pass_ms(draw(20) == 0 ? draw(40000) : draw(300));
+		break;
+	case 2:
+		if (draw(8) == 0)
+			producer_is_rebuilt();
+		break;
+	case 3:
+		if (draw(3) == 0)
+			world.next_lsn++;
+		break;
+	case 4:
+		wal_is_flushed();
+		break;
+	case 5:
+		if (operator_resolves(draw(2) == 0))
+			pipe_parked_changed(world.pipe);
+		break;
+	case 6:
+		if (draw(10) == 0)
+			pipe_leave(world.pipe);
+		break;
+	case 7:
+		pipe_take(world.pipe);
+		break;
+	case 8:
+	case 9:
+		some_reports();
+		break;
+	case 10:
+		bell();
+		break;
+	default:
+		random_lane();
+		break;
+	}
+}
+
+/* All is well again: with nothing but its own timers, the bell and the answers of both sides the pipe must get through. */
+static void
+calm_down(void)
+{
+	world.send_class = SEND_OK;
+	world.route_fails = false;
+	pipe_take(world.pipe);
+	for (int i = 0; i < CALM_STEPS && (unsent() > 0 || world.live != NULL); i++) {
+		wal_is_flushed();
+		report_all(SEND_OK);
+		if (world.lane.state == LANE_OPENING)
+			lane_is_owned();
+		else if (world.lane.state == LANE_TURNING)
+			lane_answers();
+		else if (world.pipe->timer.deadline_us != CLOCK_NEVER && world.pipe->timer.deadline_us > world.now_us)
+			world.now_us = world.pipe->timer.deadline_us;
+		fire_timer();
+		bell();
+		if (operator_resolves(true))
+			pipe_parked_changed(world.pipe);
+		pipe_take(world.pipe);
+	}
+	if (unsent() > 0) {
+		struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+		pipe_describe(world.pipe, &text);
+		tap_diag("%lld unsent; floor %lld; %s", (long long)unsent(), (long long)world.lane.floor, buf_str(&text));
+	}
+	MUST(unsent() == 0);
+}
+
+static void
+random_run(enum poison_policy poison)
+{
+	for (unsigned seed = 1; seed <= RANDOM_SEEDS; seed++) {
+		world_begin(poison, seed % 3 == 0 ? 8 : seed % 3 == 1 ? 60 : 500, seed);
+		pipe_take(world.pipe);
+		for (int i = 0; i < RANDOM_STEPS; i++)
+			random_step();
+		calm_down();
+		for (const struct row *row = &world.rows[1]; row <= &world.rows[world.last_id]; row++)
+			MUST(row->acked || row->parked_times > 0);
+		CU_ASSERT(world.last_id > 500);
+		world_end();
+	}
+}
+
+static void
+test_random_block(void)
+{
+	random_run(POISON_BLOCK_KEY);
+}
+
+static void
+test_random_skip(void)
+{
+	random_run(POISON_SKIP);
+}
+
+/* --- memory --- */
+
+static void
+faulty_run(void)
+{
+	random_rows();
+	for (int i = 0; i < 40; i++) {
+		insert(1 + (int)draw(4), i == 7 ? FATE_POISON_ROUTE : i == 11 ? FATE_POISON_SEND : FATE_GOOD);
+		if (i == 20)
+			world.send_class = SEND_TOPIC;
+	}
+	for (int i = 0; i < 6; i++) {
+		world.send_class = i == 1 ? SEND_TOPIC : SEND_OK;
+		if (world.lane.state == LANE_OPENING)
+			lane_is_owned();
+		lane_answers();
+		report_all(SEND_OK);
+		lane_answers();
+		pass_ms(RETRY_MIN_MS);
+		bell();
+	}
+}
+
+/* Each allocation fails once: nothing is lost, and no event passes an earlier one of its key. */
+static void
+test_faults(void)
+{
+	long n = 1;
+	bool reached = true;
+
+	for (; reached && n < 2000; n++) {
+		world_begin(POISON_BLOCK_KEY, 1000, 5);
+		pipe_take(world.pipe);
+		world_alloc_fails_at = n + world_allocs;
+		faulty_run();
+		reached = world_allocs >= world_alloc_fails_at;
+		world_alloc_fails_at = 0;
+		calm_down();
+		world_end();
+	}
+	CU_ASSERT(n > 20);
+	CU_ASSERT_FALSE(reached);
+}
+
+static void
+test_no_memory_for_a_pipe(void)
+{
+	struct error err;
+
+	world_begin(POISON_BLOCK_KEY, 10, 1);
+	pipe_free(world.pipe);
+	world_alloc_fails_at = world_allocs + 1;
+	CU_ASSERT_PTR_NULL(pipe_new(&world.shared, 3, &err));
+	TAP_INT(err.kind, ERR_FATAL);
+}
+
+int
+main(void)
+{
+	tap_suite("pipe");
+	tap_test("acknowledged in full: settle and claim in one turn", test_full_ack);
+	tap_test("an empty claim ends its transaction", test_empty_claim);
+	tap_test("a claim that was cut is followed by another", test_cut_claim);
+	tap_test("an idle session speaks", test_pings);
+	tap_test("a slow Kafka detaches the batch", test_detach);
+	tap_test("reports during a ping are settled", test_report_during_ping);
+	tap_test("an outage at the send refuses the rest", test_outage_at_send);
+	tap_test("pauses grow and end", test_backoff);
+	tap_test("a new producer: claimed again", test_rebuilt);
+	tap_test("claims grow and shrink", test_rows_grow_and_shrink);
+	tap_test("trouble is probed with one event, every other time", test_probes);
+	tap_test("claims stay below the configured size", test_rows_never_beyond_configured);
+	tap_test("poison blocks its key", test_poison_blocks_key);
+	tap_test("poison is skipped where that is wanted", test_poison_skips);
+	tap_test("what a refused event was passed by is counted", test_poison_in_report_is_overtaken);
+	tap_test("parked events count once", test_parked_count);
+	tap_test("a key is held before its event is parked", test_held_before_parked);
+	tap_test("parked keys that change while they are read", test_parked_changes_during_read);
+	tap_test("session lost while holding", test_lost_while_holding);
+	tap_test("session lost before the commit", test_lost_before_commit);
+	tap_test("session lost after the commit", test_lost_after_commit);
+	tap_test("a session that never works is opened slowly", test_reopen_backs_off);
+	tap_test("a configuration error is told", test_config_error_is_told);
+	tap_test("refused by the ghost of our own session", test_refused_by_own_ghost);
+	tap_test("refused by another relay", test_refused_by_another_relay);
+	tap_test("refused with events in flight", test_refused_with_events_in_flight);
+	tap_test("waits for WAL", test_waits_for_wal);
+	tap_test("WAL comes too late", test_wal_comes_too_late);
+	tap_test("lost while waiting for WAL", test_lost_while_waiting_for_wal);
+	tap_test("stop: closed, opening, idle", test_stop_closed_opening_idle);
+	tap_test("stop: turning, holding", test_stop_turning_holding);
+	tap_test("stop: detached and lost", test_stop_detached_and_lost);
+	tap_test("stop: purged", test_stop_purge);
+	tap_test("at random, keys blocked", test_random_block);
+	tap_test("at random, poison skipped", test_random_skip);
+	tap_test("each allocation fails once", test_faults);
+	tap_test("no memory for a pipe", test_no_memory_for_a_pipe);
+	return tap_run();
+}

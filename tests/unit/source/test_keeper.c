@@ -1,0 +1,501 @@
+/* test_keeper.c - the housekeeping session over a script: which duty comes when, and what is made of its answer. */
+#include "source/keeper.c"
+
+#include "support/tap.h"
+
+struct session {
+	struct session_events events;
+	bool open, busy;
+};
+
+static struct session session;
+static struct buf sent;
+static int64_t now_us;
+static struct keeper *k;
+static int layouts, misfits, losts, members, stats, pruned_calls;
+static int64_t pruned_rows;
+static struct keeper_members last_members;
+static struct keeper_stats last_stats;
+static int layout_fails; /* an error's kind */
+static bool with_sent_at;
+static bool close_in_layout;
+
+int64_t
+clock_mono_us(void)
+{
+	return now_us;
+}
+
+struct session *
+session_new(const struct session_options *opt, const char *name, const struct session_events *events)
+{
+	(void)opt, (void)name;
+	session = (struct session){.events = *events};
+	return &session;
+}
+
+void
+session_free(struct session *s)
+{
+	(void)s;
+}
+
+struct watch *
+session_watch(struct session *s)
+{
+	(void)s;
+	return NULL;
+}
+
+void
+session_open(struct session *s)
+{
+	s->open = true;
+}
+
+void
+session_close(struct session *s)
+{
+	s->open = s->busy = false;
+}
+
+bool
+session_is_open(const struct session *s)
+{
+	return s->open;
+}
+
+bool
+session_is_busy(const struct session *s)
+{
+	return s->busy;
+}
+
+void
+session_prepare(struct session *s, const char *name, const char *sql)
+{
+	(void)s, (void)sql;
+	buf_printf(&sent, "P:%s ", name);
+}
+
+void
+session_query(struct session *s, const char *sql)
+{
+	(void)s;
+	buf_printf(&sent, "%s ", sql);
+}
+
+void
+session_execute(struct session *s, const char *name, int n, const char *const *values, const int *lengths, const int *formats)
+{
+	(void)s, (void)lengths, (void)formats;
+	buf_printf(&sent, "%s", name);
+	for (int i = 0; i < n; i++)
+		buf_printf(&sent, "/%s", values[i]);
+	buf_add_char(&sent, ' ');
+}
+
+void
+session_round_send(struct session *s, int64_t at_us)
+{
+	(void)at_us;
+	CU_ASSERT_FALSE(s->busy);
+	s->busy = true;
+	buf_add_str(&sent, "sync");
+}
+
+int
+session_result_error(const PGresult *res, const char *doing, struct error *err)
+{
+	(void)res;
+	return error_set(err, layout_fails != 0 ? (enum err_kind)layout_fails : ERR_RETRY, "%s", doing);
+}
+
+void
+layout_ask(struct session *s, const struct layout_request *rq)
+{
+	(void)s, (void)rq;
+	buf_add_str(&sent, "layout ");
+}
+
+int
+layout_read(const struct layout_request *rq, PGresult *const results[], int count, struct layout *ret_layout, struct error *err)
+{
+	(void)rq, (void)results, (void)count;
+	if (layout_fails != 0)
+		return error_set(err, (enum err_kind)layout_fails, "no table");
+	*ret_layout = (struct layout){.relation = (char *)(uintptr_t) "t", .relation_oid = 4000000000U, .lanes = 2, .tids_unique = true};
+	ret_layout->columns[COL_ID].quoted = (char *)(uintptr_t) "\"id\"";
+	ret_layout->columns[COL_AGGREGATE_ID].quoted = (char *)(uintptr_t) "\"k\"";
+	ret_layout->columns[COL_SENT_AT].quoted = with_sent_at ? (char *)(uintptr_t) "\"s\"" : NULL;
+	return 0;
+}
+
+void
+layout_done(struct layout *lo)
+{
+	*lo = LAYOUT_INIT;
+}
+
+char *
+layout_quote(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+static void
+on_test_layout(void *ctx, const struct layout *lo)
+{
+	(void)ctx;
+	TAP_INT(lo->lanes, 2);
+	layouts++;
+	if (close_in_layout)
+		keeper_close(k);
+}
+
+static void
+on_test_misfit(void *ctx, const struct error *err)
+{
+	(void)ctx, (void)err;
+	CU_ASSERT_FALSE(session.open);
+	misfits++;
+}
+
+static void
+on_test_members(void *ctx, const struct keeper_members *m)
+{
+	(void)ctx;
+	last_members = *m;
+	members++;
+}
+
+static void
+on_test_stats(void *ctx, const struct keeper_stats *new_stats)
+{
+	(void)ctx;
+	last_stats = *new_stats;
+	stats++;
+}
+
+static void
+on_test_pruned(void *ctx, int64_t rows)
+{
+	(void)ctx;
+	pruned_rows += rows;
+	pruned_calls++;
+}
+
+static void
+on_test_lost(void *ctx, const struct error *err)
+{
+	(void)ctx, (void)err;
+	CU_ASSERT_FALSE(session.open);
+	losts++;
+}
+
+static void
+on_test_hints(void *ctx, int64_t ret_from_ids[LANES_MAX])
+{
+	(void)ctx;
+	ret_from_ids[0] = 10;
+	ret_from_ids[1] = LADDER_BOTTOM;
+}
+
+static void
+setup(void)
+{
+	struct keeper_options opt = {.retention_ms = 60000, .relay_number = 5};
+	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .members = on_test_members,
+	                               .stats = on_test_stats, .pruned = on_test_pruned, .lost = on_test_lost, .hints = on_test_hints};
+
+	layouts = misfits = losts = members = stats = pruned_calls = layout_fails = 0;
+	pruned_rows = 0;
+	with_sent_at = true;
+	close_in_layout = false;
+	now_us = 1000000;
+	k = keeper_new(&opt, &events);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
+}
+
+static void
+teardown(void)
+{
+	keeper_free(k);
+	buf_done(&sent);
+}
+
+/* Rows of text columns; "~" is SQL's NULL. */
+static PGresult *
+rows_of(int columns, const char *const cells[])
+{
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	PGresAttDesc attrs[8];
+
+	for (int i = 0; i < columns; i++)
+		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "c", .typlen = -1, .atttypmod = -1};
+	PQsetResultAttrs(res, columns, attrs);
+	for (int i = 0; cells[i] != NULL; i++)
+		PQsetvalue(res, i / columns, i % columns, (char *)(uintptr_t)cells[i], cells[i][0] == '~' ? -1 : (int)strlen(cells[i]));
+	return res;
+}
+
+#define ROWS(columns, ...) rows_of(columns, (const char *const[]){__VA_ARGS__, NULL})
+#define NO_ROWS() rows_of(1, (const char *const[]){NULL})
+
+static void
+answer2(PGresult *first, PGresult *second, int failed)
+{
+	struct round r = {.results = {first, second}, .count = second != NULL ? 2 : 1, .failed = failed, .elapsed_us = 1000};
+
+	session.busy = false;
+	buf_reset(&sent);
+	session.events.round(session.events.ctx, &r);
+	PQclear(first);
+	PQclear(second);
+}
+
+static void
+answer(PGresult *res)
+{
+	answer2(res, NULL, -1);
+}
+
+static void
+sleep_and_fire(void)
+{
+	CU_ASSERT_FATAL(k->timer.deadline_us != CLOCK_NEVER);
+	if (k->timer.deadline_us > now_us)
+		now_us = k->timer.deadline_us;
+	k->timer.fire(&k->timer, 0, now_us);
+	if (!session.busy)
+		k->timer.fire(&k->timer, 0, now_us);
+}
+
+static void
+announce_it(void)
+{
+	keeper_open(k);
+	session.events.ready(session.events.ctx);
+	TAP_STR(buf_str(&sent), "layout sync");
+	answer(NO_ROWS());
+	TAP_INT(layouts, 1);
+	TAP_HAS(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 1073741829) P:members P:parked P:stats");
+	answer(NO_ROWS());
+}
+
+static void
+answer_members(void)
+{
+	sleep_and_fire();
+	TAP_STR(buf_str(&sent), "members parked sync");
+	answer2(ROWS(1, "1073741829", "1073741824", "1", "536870912", "536870913"), ROWS(2, "3", "-7"), -1);
+}
+
+static void
+answer_stats(void)
+{
+	sleep_and_fire();
+	TAP_STR(buf_str(&sent), "stats/{0,1}/{10,-9223372036854775807}/5001 sync");
+	answer(ROWS(6, "2", "20", "11", "5000", "100", "8192", "0", "~", "~", "~", "100", "8192"));
+}
+
+static void
+test_members(void)
+{
+	announce_it();
+	answer_members();
+	TAP_INT(members, 1);
+	TAP_INT(last_members.relays, 2);
+	TAP_INT(last_members.quota, 1);
+	CU_ASSERT_TRUE(last_members.taken[1] && !last_members.taken[0]);
+	TAP_INT(last_members.parked, 3);
+	CU_ASSERT(last_members.parked_sign == (uint64_t)-7);
+}
+
+static void
+test_stats(void)
+{
+	announce_it();
+	answer_members();
+	answer_stats();
+	TAP_INT(last_stats.pending, 2);
+	CU_ASSERT_TRUE(last_stats.pending_exact);
+	TAP_INT(last_stats.oldest_unsent_us, 5000);
+	TAP_INT(last_stats.table_bytes, 8192);
+}
+
+/* The next round of that duty; the others are answered as they come. */
+static void
+until(const char *duty)
+{
+	for (int i = 0; i < 100; i++) {
+		sleep_and_fire();
+		if (strncmp(buf_str(&sent), duty, strlen(duty)) == 0)
+			return;
+		if (strncmp(buf_str(&sent), "members", 7) == 0)
+			answer2(ROWS(1, "1073741829"), ROWS(2, "0", "0"), -1);
+		else if (strncmp(buf_str(&sent), "prune_lock", 10) == 0)
+			answer(ROWS(1, "f"));
+		else
+			answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+	}
+	CU_FAIL_FATAL("that round never came");
+}
+
+/* Beyond the cap ids tell; the oldest is the lowest id's, and a table without created_at does not tell. */
+static void
+test_stats_estimate(void)
+{
+	announce_it();
+	answer_members();
+	sleep_and_fire();
+	answer(ROWS(6, "5001", "6000", "1000", "~", "7000", "1", "5001", "6500", "900", "~", "7000", "1"));
+	CU_ASSERT_FALSE(last_stats.pending_exact);
+	TAP_INT(last_stats.pending, 10002 + 500 + 250);
+	TAP_INT(last_stats.oldest_unsent_us, -1);
+	until("stats");
+	answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+	TAP_INT(last_stats.pending, 0);
+	TAP_INT(last_stats.oldest_unsent_us, 0);
+}
+
+static void
+test_prune(void)
+{
+	int64_t before_us;
+
+	announce_it();
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune_lock sync");
+	answer(ROWS(1, "f"));
+	/* another relay prunes: asked for again later */
+	before_us = now_us;
+	until("prune");
+	CU_ASSERT(now_us >= before_us + SHARED_LOCK_RETRY_US);
+	TAP_STR(buf_str(&sent), "prune_lock sync");
+	answer(ROWS(1, "t"));
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+	answer(ROWS(5, "1000", "1000", "1000", "1000", "1000"));
+	TAP_INT(pruned_rows, 1000);
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/1000/1000/60000 sync");
+	/* younger ones among them: looked at again in the next pass, but not in this one */
+	answer(ROWS(5, "400", "1000", "2000", "400", "1200"));
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/2000/1000/60000 sync");
+	before_us = now_us;
+	answer(ROWS(5, "0", "10", "2010", "0", "~"));
+	until("prune");
+	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
+	TAP_STR(buf_str(&sent), "prune/1200/1000/60000 sync");
+	TAP_INT(pruned_rows, 1400);
+	TAP_INT(pruned_calls, 2);
+	/* an empty table */
+	answer(ROWS(5, "0", "0", "~", "0", "~"));
+	/* a pass from the lowest id now and then: ids may come late */
+	now_us += PRUNE_RESTART_US;
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+}
+
+static void
+test_prune_gives_up_where_nothing_is_old(void)
+{
+	int64_t before_us;
+
+	announce_it();
+	until("prune");
+	answer(ROWS(1, "t"));
+	for (int i = 0; i < PRUNE_EMPTY_MAX; i++) {
+		until("prune");
+		before_us = now_us;
+		answer(ROWS(5, "0", "1000", "5000", "0", "~"));
+	}
+	until("prune");
+	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
+	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+}
+
+static void
+test_never_prunes(void)
+{
+	with_sent_at = false;
+	announce_it();
+	for (int i = 0; i < 20; i++) {
+		sleep_and_fire();
+		CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "prune"));
+		if (strncmp(buf_str(&sent), "members", 7) == 0)
+			answer2(ROWS(1, "1073741829"), ROWS(2, "0", "0"), -1);
+		else
+			answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+	}
+}
+
+static void
+test_misfit(void)
+{
+	layout_fails = ERR_CONFIG;
+	keeper_open(k);
+	session.events.ready(session.events.ctx);
+	answer(NO_ROWS());
+	TAP_INT(misfits, 1);
+	TAP_INT(losts, 0);
+	layout_fails = ERR_RETRY;
+	keeper_open(k);
+	session.events.ready(session.events.ctx);
+	answer(NO_ROWS());
+	TAP_INT(losts, 1);
+	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
+}
+
+static void
+test_lost(void)
+{
+	struct error err;
+
+	announce_it();
+	sleep_and_fire();
+	answer2(NO_ROWS(), NO_ROWS(), 0);
+	TAP_INT(losts, 1);
+	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
+	buf_reset(&sent);
+	layouts = 0;
+	announce_it();
+	error_set(&err, ERR_CONFIG, "a pooler");
+	session.events.lost(session.events.ctx, &err);
+	/* it once worked: it may again */
+	TAP_INT(losts, 2);
+	TAP_INT(misfits, 0);
+	keeper_open(k);
+	session.events.lost(session.events.ctx, &err);
+	TAP_INT(misfits, 1);
+}
+
+static void
+test_closed_from_within(void)
+{
+	close_in_layout = true;
+	keeper_open(k);
+	session.events.ready(session.events.ctx);
+	answer(NO_ROWS());
+	TAP_STR(buf_str(&sent), "");
+	TAP_INT(losts + misfits, 0);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("keeper", setup, teardown);
+	tap_test("members", test_members);
+	tap_test("statistics", test_stats);
+	tap_test("statistics beyond the cap", test_stats_estimate);
+	tap_test("prunes", test_prune);
+	tap_test("prunes: a pass ends where nothing is old", test_prune_gives_up_where_nothing_is_old);
+	tap_test("never prunes", test_never_prunes);
+	tap_test("a table that does not fit", test_misfit);
+	tap_test("lost", test_lost);
+	tap_test("closed from within", test_closed_from_within);
+	return tap_run();
+}

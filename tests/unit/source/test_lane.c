@@ -1,0 +1,504 @@
+/* test_lane.c - the rounds that a lane's turns are made of, over a scripted session. The database's side is in tests/pg. */
+#include <stdlib.h>
+#include <string.h>
+
+static int realloc_fails;
+
+#define realloc(p, size) (realloc_fails ? NULL : realloc(p, size))
+#include "base/buf.c"
+#undef realloc
+#include "source/lane.c"
+
+#include "support/tap.h"
+
+struct session {
+	struct session_events events;
+	bool open, closed_by_owner;
+};
+
+static struct session session;
+static struct buf round_text;
+static int64_t now_us;
+static struct session_options session_options;
+static struct layout layout;
+static struct statements st;
+static struct statements_options options;
+static const struct lane_shared shared = {&session_options, &layout, &st, &options};
+static struct lane *l;
+static int owned, refused, turned, lost;
+static struct lane_result last;
+static struct error lost_error;
+
+int64_t
+clock_mono_us(void)
+{
+	return now_us;
+}
+
+struct session *
+session_new(const struct session_options *opt, const char *name, const struct session_events *events)
+{
+	CU_ASSERT_PTR_EQUAL(opt, &session_options);
+	TAP_STR(name, "pgoutboxd lane 2");
+	session = (struct session){.events = *events};
+	return &session;
+}
+
+void
+session_free(struct session *s)
+{
+	(void)s;
+}
+
+struct watch *
+session_watch(struct session *s)
+{
+	(void)s;
+	return NULL;
+}
+
+void
+session_open(struct session *s)
+{
+	s->open = true;
+}
+
+void
+session_close(struct session *s)
+{
+	s->open = false;
+}
+
+int
+session_server_pid(const struct session *s)
+{
+	(void)s;
+	return 4711;
+}
+
+void
+session_prepare(struct session *s, const char *name, const char *sql)
+{
+	(void)s;
+	CU_ASSERT_PTR_NOT_NULL(sql);
+	buf_printf(&round_text, "P:%s ", name);
+}
+
+void
+session_query(struct session *s, const char *sql)
+{
+	(void)s;
+	buf_printf(&round_text, "%s ", sql);
+}
+
+void
+session_execute(struct session *s, const char *name, int n, const char *const *values, const int *lengths, const int *formats)
+{
+	(void)s, (void)lengths, (void)formats;
+	/* an array that found no memory is sent as an empty one of bytes, which the server refuses: NULL would settle nothing and seem well */
+	for (int i = 0; i < n; i++)
+		CU_ASSERT_PTR_NOT_NULL(values[i]);
+	buf_printf(&round_text, "%s ", name);
+}
+
+void
+session_execute_binary(struct session *s, const char *name, int n, const char *const *values, const int *lengths,
+                       const int *formats)
+{
+	(void)s, (void)lengths, (void)formats;
+	TAP_INT(n, CLAIM_PARAMS);
+	buf_printf(&round_text, "%s/%s/%s ", name, values[1], values[2]);
+}
+
+void
+session_round_send(struct session *s, int64_t at_us)
+{
+	(void)s, (void)at_us;
+	buf_add_str(&round_text, "sync");
+}
+
+int
+session_result_error(const PGresult *res, const char *doing, struct error *err)
+{
+	(void)res;
+	return error_set(err, ERR_RETRY, "%s", doing);
+}
+
+static void
+on_test_owned(void *ctx, struct lane *of)
+{
+	(void)ctx, (void)of;
+	owned++;
+}
+
+static void
+on_test_refused(void *ctx, struct lane *of)
+{
+	(void)ctx;
+	TAP_INT(lane_state(of), LANE_CLOSED);
+	refused++;
+}
+
+static void
+on_test_turned(void *ctx, struct lane *of, const struct lane_result *r)
+{
+	(void)ctx, (void)of;
+	last = *r;
+	turned++;
+}
+
+static void
+on_test_lost(void *ctx, struct lane *of, const struct error *err)
+{
+	(void)ctx;
+	TAP_INT(lane_state(of), LANE_CLOSED);
+	lost_error = *err;
+	lost++;
+}
+
+/* --- answers --- */
+
+static PGresult *
+text_result(const char *value)
+{
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	PGresAttDesc attr = {.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
+
+	PQsetResultAttrs(res, 1, &attr);
+	PQsetvalue(res, 0, 0, (char *)(uintptr_t)value, (int)strlen(value));
+	return res;
+}
+
+static PGresult *
+claim_result(const char *pid, int rows)
+{
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	PGresAttDesc attrs[12];
+	char head[100];
+
+	for (int i = 0; i < 12; i++)
+		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
+	PQsetResultAttrs(res, 12, attrs);
+	snprintf(head, sizeof(head), "-9223372036854775807 %s 100 0 0/20 0/10", pid);
+	PQsetvalue(res, 0, 0, head, (int)strlen(head));
+	for (int row = 1; row <= rows; row++) {
+		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)row};
+
+		for (int col = 0; col < 12; col++)
+			PQsetvalue(res, row, col, NULL, -1);
+		PQsetvalue(res, row, 1, id, 8);
+		PQsetvalue(res, row, 2, id, 6);
+	}
+	return res;
+}
+
+static PGresult *
+plain_result(void)
+{
+	return PQmakeEmptyPGresult(NULL, PGRES_COMMAND_OK);
+}
+
+static void
+answer(struct round *r)
+{
+	session.events.round(session.events.ctx, r);
+	for (int i = 0; i < r->count; i++)
+		PQclear(r->results[i]);
+}
+
+static void
+setup(void)
+{
+	static const struct lane_events events = {
+		.owned = on_test_owned, .refused = on_test_refused, .turned = on_test_turned, .lost = on_test_lost};
+	char *text = (char *)(uintptr_t) "sql";
+
+	now_us = 5000000;
+	layout = (struct layout){.relation_oid = 4000000000U, .lanes = 4, .tids_unique = true};
+	st = (struct statements){text, text, text, text, text, text, text};
+	options = (struct statements_options){.batch_bytes = 1000, .batch_rows = 10};
+	owned = refused = turned = lost = 0;
+	last = (struct lane_result){0};
+	l = lane_new(&shared, 2, &events);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(l);
+}
+
+static void
+teardown(void)
+{
+	lane_free(l);
+	batch_free(last.claimed);
+	buf_done(&round_text);
+}
+
+static void
+ready(void)
+{
+	lane_open(l);
+	session.events.ready(session.events.ctx);
+}
+
+static void
+own(void)
+{
+	ready();
+	buf_reset(&round_text);
+	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	TAP_INT_FATAL(lane_state(l), LANE_IDLE);
+}
+
+static struct batch *
+acked(bool attached)
+{
+	struct batch *b = batch_new(1);
+
+	batch_move(batch_add(b), EV_SENT);
+	batch_move(&b->slots[0], EV_ACKED);
+	b->attached = attached;
+	return b;
+}
+
+static void
+turn(struct batch *settle, int64_t rows)
+{
+	struct lane_turn t = {.settle = settle, .claim_rows = rows};
+
+	buf_reset(&round_text);
+	lane_turn(l, &t, now_us);
+}
+
+static void
+claim(int rows, int64_t limit)
+{
+	turn(NULL, limit);
+	answer(&(struct round){.results = {plain_result(), claim_result("4711", rows)}, .count = 2, .failed = -1});
+}
+
+/* --- tests --- */
+
+static void
+test_handshake(void)
+{
+	ready();
+	/* the lock first; what is read after it cannot be changed by an earlier owner */
+	TAP_STR(buf_str(&round_text), "SELECT pg_try_advisory_lock(-294967296, 2) P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
+	                              " P:parked_keys parked_keys sync");
+	TAP_INT(lane_state(l), LANE_OPENING);
+	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	TAP_INT(owned, 1);
+	TAP_INT(turned, 1);
+	CU_ASSERT_TRUE(last.parked_read && !last.settled);
+	TAP_INT(lane_state(l), LANE_IDLE);
+}
+
+static void
+test_handshake_without_tids(void)
+{
+	st.settle_tids = NULL;
+	ready();
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&round_text), "settle_tids"));
+	turned = 0;
+	buf_reset(&round_text);
+	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	claim(1, 5);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	struct batch *b = acked(true);
+	turn(b, 0);
+	TAP_STR(buf_str(&round_text), "settle_ids COMMIT sync");
+	lane_close(l);
+	batch_free(b);
+}
+
+static void
+test_refused(void)
+{
+	ready();
+	answer(&(struct round){.results = {text_result("f"), text_result("k")}, .count = 2, .failed = -1});
+	TAP_INT(refused, 1);
+	TAP_INT(owned, 0);
+	CU_ASSERT_FALSE(session.open);
+}
+
+static void
+test_handshake_fails(void)
+{
+	ready();
+	answer(&(struct round){.results = {plain_result(), plain_result()}, .count = 2, .failed = 1});
+	TAP_INT(lost, 1);
+	TAP_STR(lost_error.message, "could not prepare a lane's session");
+	CU_ASSERT_FALSE(session.open);
+}
+
+static void
+test_turns(void)
+{
+	struct lane_turn reading = {.read_parked = true};
+	struct batch *b;
+
+	own();
+	turn(NULL, 0);
+	TAP_STR(buf_str(&round_text), "SELECT 1 sync");
+	TAP_INT(lane_silent_since(l), now_us);
+	answer(&(struct round){.results = {plain_result()}, .count = 1, .failed = -1});
+	TAP_INT(lane_state(l), LANE_IDLE);
+	turn(NULL, 7);
+	TAP_STR(buf_str(&round_text), "BEGIN claim/7/100 sync");
+	answer(&(struct round){.results = {plain_result(), claim_result("4711", 2)}, .count = 2, .failed = -1});
+	TAP_INT(lane_state(l), LANE_HOLDING);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(last.claimed);
+	TAP_INT(last.claimed->count, 2);
+	TAP_INT(last.wal_insert_lsn, 0x20);
+	TAP_INT(last.wal_flush_lsn, 0x10);
+	CU_ASSERT_TRUE(last.looked_everywhere);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	b = acked(true);
+	turn(b, 5);
+	TAP_STR(buf_str(&round_text), "settle_tids COMMIT BEGIN claim/5/100 sync");
+	answer(&(struct round){
+		.results = {plain_result(), plain_result(), plain_result(), claim_result("4711", 0)}, .count = 4, .failed = -1});
+	CU_ASSERT_TRUE(last.settled);
+	CU_ASSERT_PTR_NULL(last.claimed);
+	TAP_INT(b->slots[0].state, EV_SETTLED);
+	batch_free(b);
+	/* an older batch: never in a transaction that holds something else */
+	b = acked(false);
+	batch_move(&b->slots[0], EV_SETTLED);
+	b->slots[0].state = EV_POISONED;
+	b->counts[EV_SETTLED] = 0;
+	b->counts[EV_POISONED] = 1;
+	turn(b, 0);
+	TAP_STR(buf_str(&round_text), "COMMIT BEGIN park settle_ids COMMIT sync");
+	answer(&(struct round){.results = {plain_result(), plain_result(), plain_result(), plain_result(), plain_result()},
+	                       .count = 5, .failed = -1});
+	TAP_INT(b->slots[0].state, EV_SETTLED);
+	TAP_INT(lane_state(l), LANE_IDLE);
+	batch_free(b);
+	buf_reset(&round_text);
+	lane_turn(l, &reading, now_us);
+	TAP_STR(buf_str(&round_text), "parked_keys sync");
+	answer(&(struct round){.results = {text_result("k")}, .count = 1, .failed = -1});
+	CU_ASSERT_TRUE(last.parked_read);
+}
+
+/* A settle is undone in memory whenever its commit was not seen, and what failed is named. */
+static void
+test_failed_turns(void)
+{
+	for (int failed = 0; failed < 4; failed++) {
+		struct batch *b = acked(true);
+
+		own();
+		claim(1, 5);
+		batch_free(last.claimed);
+		last.claimed = NULL;
+		lost = 0;
+		turn(b, 5);
+		answer(&(struct round){.results = {plain_result(), plain_result(), plain_result(), plain_result()}, .count = 4, .failed = failed});
+		TAP_INT(lost, 1);
+		TAP_STR(lost_error.message, failed <= 1 ? "could not settle" : failed == 3 ? "could not claim" : "could not run a lane's turn");
+		TAP_INT(b->slots[0].state, EV_ACKED);
+		CU_ASSERT_FALSE(b->slots[0].settling);
+		batch_free(b);
+	}
+}
+
+static void
+test_lost_in_turn(void)
+{
+	struct batch *b = acked(false);
+	struct error err;
+
+	own();
+	turn(b, 5);
+	error_set(&err, ERR_RETRY, "gone");
+	session.events.lost(session.events.ctx, &err);
+	TAP_INT(lost, 1);
+	TAP_INT(b->slots[0].state, EV_ACKED);
+	CU_ASSERT_FALSE(b->slots[0].settling);
+	batch_free(b);
+	own();
+	lane_close(l);
+	lane_close(l);
+	TAP_INT(lost, 1);
+}
+
+/* What was settled in the same round stays settled, though the claim cannot be used. */
+static void
+test_process_changed(void)
+{
+	struct batch *b = acked(true);
+
+	own();
+	claim(1, 5);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	turn(b, 5);
+	answer(&(struct round){
+		.results = {plain_result(), plain_result(), plain_result(), claim_result("4712", 1)}, .count = 4, .failed = -1});
+	TAP_INT(lost, 1);
+	TAP_INT(lost_error.kind, ERR_CONFIG);
+	TAP_INT(b->slots[0].state, EV_SETTLED);
+	batch_free(b);
+}
+
+static void
+test_settle_without_memory(void)
+{
+	struct batch *b = acked(false);
+
+	own();
+	realloc_fails = 1;
+	turn(b, 0);
+	realloc_fails = 0;
+	TAP_STR(buf_str(&round_text), "BEGIN settle_ids COMMIT sync");
+	lane_close(l);
+	TAP_INT(b->slots[0].state, EV_ACKED);
+	batch_free(b);
+}
+
+static void
+test_looks(void)
+{
+	own();
+	CU_ASSERT_TRUE(lane_look_due(l, now_us));
+	claim(1, 5);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	CU_ASSERT_TRUE(last.looked_everywhere);
+	CU_ASSERT_FALSE(lane_look_due(l, now_us));
+	turn(NULL, 1);
+	answer(&(struct round){.results = {plain_result(), plain_result(), claim_result("4711", 1)}, .count = 3, .failed = -1});
+	CU_ASSERT_FALSE(last.looked_everywhere);
+	CU_ASSERT_TRUE(last.more);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	lane_look_everywhere(l);
+	CU_ASSERT_TRUE(lane_look_due(l, now_us));
+	/* met its limit: what lies beyond was not looked at */
+	turn(NULL, 1);
+	answer(&(struct round){.results = {plain_result(), plain_result(), claim_result("4711", 1)}, .count = 3, .failed = -1});
+	CU_ASSERT_FALSE(last.looked_everywhere);
+	lane_looked(l, 1000000, now_us);
+	CU_ASSERT_FALSE(lane_look_due(l, now_us + 18000000));
+	CU_ASSERT_TRUE(lane_look_due(l, now_us + 19000000));
+	CU_ASSERT(lane_hint(l) == LADDER_BOTTOM);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("lane", setup, teardown);
+	tap_test("hand-shake", test_handshake);
+	tap_test("without unique tids", test_handshake_without_tids);
+	tap_test("refused", test_refused);
+	tap_test("the hand-shake fails", test_handshake_fails);
+	tap_test("turns", test_turns);
+	tap_test("failed turns", test_failed_turns);
+	tap_test("lost in a turn", test_lost_in_turn);
+	tap_test("the server process changed", test_process_changed);
+	tap_test("settling without memory", test_settle_without_memory);
+	tap_test("looks from the bottom", test_looks);
+	return tap_run();
+}
