@@ -84,8 +84,10 @@ libpgoutbox_a_SOURCES = \
 	src/relay/outlet.h \
 	src/relay/pipe.c \
 	src/relay/pipe.h \
+	src/relay/pipe_impl.h \
 	src/relay/plan.c \
 	src/relay/plan.h \
+	src/relay/publish.c \
 	src/relay/relay.c \
 	src/relay/relay.h \
 	src/route/headers.c \

@@ -18,6 +18,7 @@ struct outlet {
 	struct backoff rebuild;
 	bool broken;     /* turned fatal: to be dropped from the loop */
 	int64_t make_us; /* without a producer: when to try the next one */
+	bool proven; /* something was acknowledged since it was made */
 	bool up;
 	int64_t last_report_us; /* or the first send after quiet */
 	int64_t down_since_us;
@@ -51,6 +52,7 @@ on_report(void *ctx, const struct report *r)
 
 	o->last_report_us = clock_mono_us();
 	if (r->class == SEND_OK) {
+		o->proven = true;
 		backoff_reset(&o->rebuild);
 		set_up(o, true, NULL);
 	}
@@ -72,6 +74,8 @@ on_fatal(void *ctx, const char *reason)
 
 	log_write(o->opt.log, LOG_ERR, "producer-fatal", "the Kafka producer cannot go on and is made anew: %s", reason);
 	o->broken = true;
+	if (!o->proven)
+		set_up(o, false, reason);
 	o->timer.deadline_us = clock_mono_us();
 }
 
@@ -90,6 +94,7 @@ make_producer(struct outlet *o, struct error *err)
 
 	if (producer_new(&o->opt.producer, &events, &o->producer, err) != 0)
 		return -1;
+	o->proven = false;
 	if (loop_add(o->opt.loop, producer_watch(o->producer), err) != 0) {
 		producer_free(o->producer);
 		o->producer = NULL;

@@ -1,299 +1,19 @@
-/* pipe.c - in: rings, claimed batches, reports; out: turns for the lane, messages for the outlet. Knows neither SQL nor librdkafka. */
+/* pipe.c - in: rings, the lane's answers, time; out: turns for the lane. Knows neither SQL nor Kafka. */
 #include "relay/pipe.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/backoff.h"
 #include "base/clock.h"
-#include "relay/keyset.h"
+#include "relay/pipe_impl.h"
 
-#define ROWS_MIN 50              /* a claim after an outage */
-#define ROWS_PROBE 1             /* a claim after topic trouble: only an event that travels alone can be blamed for a refusal */
-#define ACK_QUICK_US 250000      /* a batch acknowledged within this lets claims grow, */
-#define ACK_SLOW_US 1000000      /* beyond this, shrink */
 #define RETRY_MIN_MS 100         /* pause after refused events */
 #define RETRY_MAX_MS 30000
+#define LOCKED_RETRY_MS 50       /* pause while somebody else has locked unsent events */
 #define REOPEN_MIN_MS 50         /* pause before a lost session is opened again */
 #define REOPEN_MAX_MS 1000
 #define PINGS_A_TIMEOUT 3        /* an idle session speaks so often within the server's patience */
 #define GHOST_TIMEOUTS 2         /* a session that we lost has surely ended after so many session_timeouts */
-
-struct pipe {
-	struct watch timer; /* first: the timer is the pipe */
-	struct pipe_shared *sh;
-	struct lane *lane;
-	bool wanted;
-	bool lost;           /* a session that had the lane is gone */
-	struct batch *batch; /* claimed, not yet fully settled; NULL = none */
-	struct keyset held;  /* keys behind a parked event */
-	bool rung;
-	bool reread_parked;
-	bool held_short;     /* memory was out: held lacks keys until the parked ones are read again */
-	uint64_t waits_lsn;    /* the batch may be published once WAL is flushed up to here; 0 = need not wait */
-	int64_t rows;          /* the next claim's limit */
-	int64_t hold_until_us; /* an attached batch is detached then */
-	int64_t not_before_us; /* no claim before: events were refused */
-	int64_t reopen_us;
-	int64_t ghost_until_us; /* so long the server may still run a session that we lost */
-	struct backoff retry, reopen;
-};
-
-static void pipe_step(struct pipe *p, int64_t now_us);
-
-static int64_t
-rows_after_outage(const struct pipe_shared *sh)
-{
-	return ROWS_MIN < sh->cfg->batch_rows ? ROWS_MIN : sh->cfg->batch_rows;
-}
-
-/* --- publishing --- */
-
-/* Refuses an event for now; later events of its key must not pass it within this batch. -1: out of memory, so none may follow. */
-static int
-refuse(struct slot *slot, struct keyset *behind)
-{
-	batch_move(slot, EV_REFUSED);
-	return keyset_add(behind, slot->ev.key);
-}
-
-/* Until the parked keys are read again nothing is published: an event of the missing one might be. */
-static void
-hold_fell_short(struct pipe *p)
-{
-	p->held_short = p->reread_parked = true;
-	log_write(p->sh->log, LOG_CRIT, "out-of-memory", "could not hold back a key: out of memory");
-}
-
-static void
-poison(struct pipe *p, struct slot *slot, const char *reason)
-{
-	slot->reason = arena_copy(&slot->batch->arena, slice_from(reason));
-	batch_move(slot, EV_POISONED);
-	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
-	log_write(p->sh->log, LOG_ERR, "event-parked", "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
-	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
-		hold_fell_short(p);
-}
-
-/* One event to the outlet; -1 when the batch must stop here. */
-static int
-publish_event(struct pipe *p, struct slot *slot, struct keyset *behind)
-{
-	struct message msg;
-	struct error err;
-	enum send_class class;
-
-	if (p->held_short)
-		return -1;
-	if (keyset_has(&p->held, slot->ev.key) || keyset_has(behind, slot->ev.key))
-		return refuse(slot, behind);
-	if (router_route(p->sh->router, &slot->ev, &slot->batch->arena, &msg, &err) != 0) {
-		if (err.kind != ERR_POISON)
-			return -1;
-		poison(p, slot, err.message);
-		return 0;
-	}
-	slot->topic = msg.topic;
-	if (outlet_send(p->sh->outlet, &msg, slot, &class, &err) == 0) {
-		batch_move(slot, EV_SENT);
-		return 0;
-	}
-	if (class == SEND_POISON)
-		poison(p, slot, err.message);
-	else if (class == SEND_TOPIC) {
-		metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_TOPIC, 1);
-		return refuse(slot, behind);
-	} else
-		return -1;
-	return 0;
-}
-
-static void
-publish(struct pipe *p, struct batch *b)
-{
-	struct keyset behind = KEYSET_INIT;
-	size_t i;
-
-	for (i = 0; i < b->count; i++)
-		if (publish_event(p, &b->slots[i], &behind) != 0)
-			break;
-	for (; i < b->count; i++)
-		if (b->slots[i].state == EV_CLAIMED)
-			batch_move(&b->slots[i], EV_REFUSED);
-	b->produced_us = clock_mono_us();
-	keyset_done(&behind);
-}
-
-/* Promise 6: what a crash of the database could still undo waits for its WAL (see source/barrier.h). */
-static void
-take_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
-{
-	struct batch *b = r->claimed;
-
-	b->owner = p;
-	p->batch = b;
-	p->sh->busy_us = now_us;
-	p->hold_until_us = now_us + p->sh->cfg->hold_max_ms * 1000;
-	metrics_observe(p->sh->metrics, METRIC_BATCH_EVENTS, (int64_t)b->count);
-	metrics_observe(p->sh->metrics, METRIC_BATCH_BYTES, (int64_t)b->bytes);
-	if (r->wal_insert_lsn <= r->wal_flush_lsn || r->wal_insert_lsn <= p->sh->safe_lsn) {
-		publish(p, b);
-		return;
-	}
-	p->waits_lsn = r->wal_insert_lsn;
-	p->sh->need_flush(p->sh->ctx, p->waits_lsn);
-}
-
-/* The batch was never published, and will not be in this transaction. */
-static void
-give_back(struct pipe *p)
-{
-	for (size_t i = 0; i < p->batch->count; i++)
-		batch_move(&p->batch->slots[i], EV_REFUSED);
-	p->waits_lsn = 0;
-}
-
-void
-pipe_flushed(struct pipe *p)
-{
-	if (p->waits_lsn == 0 || p->waits_lsn > p->sh->safe_lsn)
-		return;
-	p->waits_lsn = 0;
-	publish(p, p->batch);
-	pipe_step(p, clock_mono_us());
-}
-
-/* --- reports --- */
-
-static void
-acked(struct pipe *p, struct slot *slot)
-{
-	const struct event *ev = &slot->ev;
-
-	batch_move(slot, EV_ACKED);
-	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
-	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
-	if (ev->created_at_ms > 0)
-		metrics_observe(p->sh->metrics, METRIC_END_TO_END_SECONDS, clock_wall_us() - ev->created_at_ms * 1000);
-}
-
-static void
-failed(struct pipe *p, struct slot *slot, const struct report *r)
-{
-	static const unsigned label[] = {
-		[SEND_OUTAGE] = METRIC_CLASS_OUTAGE, [SEND_TOPIC] = METRIC_CLASS_TOPIC, [SEND_FATAL] = METRIC_CLASS_FATAL};
-
-	if (r->class == SEND_POISON) {
-		poison(p, slot, r->reason);
-		return;
-	}
-	batch_move(slot, EV_REFUSED);
-	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, label[r->class], 1);
-	if (r->class == SEND_TOPIC && slot->batch->counts[EV_REFUSED] == 1)
-		log_write(p->sh->log, LOG_WARNING, "topic-trouble", "topic \"%s\" does not take events now: %s; they wait", slot->topic,
-		          r->reason);
-}
-
-/* Refused events that later ones of their key have passed: promise 2's one exception. */
-static void
-count_overtaken(struct pipe *p, const struct batch *b)
-{
-	struct keyset out = KEYSET_INIT;
-	uint64_t overtaken = 0;
-
-	if (b->counts[EV_REFUSED] + b->counts[EV_POISONED] == 0)
-		return;
-	for (size_t i = b->count; i-- > 0;) {
-		const struct slot *slot = &b->slots[i];
-
-		if (slot->state == EV_POISONED && p->sh->cfg->poison == POISON_SKIP)
-			continue; /* to be passed, says the configuration */
-		if (slot->state == EV_REFUSED || slot->state == EV_POISONED)
-			overtaken += keyset_has(&out, slot->ev.key);
-		else if (keyset_add(&out, slot->ev.key) != 0)
-			break; /* memory is out: the figure is too low */
-	}
-	keyset_done(&out);
-	if (overtaken == 0)
-		return;
-	metrics_add(p->sh->metrics, METRIC_EVENTS_OVERTAKEN, overtaken);
-	log_write(p->sh->log, LOG_WARNING, "events-overtaken",
-	          "%" PRIu64 " events were refused after later ones of their key had been accepted", overtaken);
-}
-
-/* Events were refused, and not only because they wait behind a parked one. */
-static bool
-in_trouble(const struct pipe *p, const struct batch *b)
-{
-	bool trouble = false;
-
-	for (size_t i = 0; i < b->count && !trouble && b->counts[EV_REFUSED] > 0; i++)
-		trouble = b->slots[i].state == EV_REFUSED && !keyset_has(&p->held, b->slots[i].ev.key);
-	return trouble;
-}
-
-/* The whole batch was heard of: learn from how it went. */
-static void
-batch_heard(struct pipe *p, int64_t now_us)
-{
-	struct batch *b = p->batch;
-	int64_t took_us = now_us - b->produced_us;
-
-	count_overtaken(p, b);
-	metrics_observe(p->sh->metrics, METRIC_ACKNOWLEDGEMENT_SECONDS, took_us);
-	if (in_trouble(p, b)) {
-		/* Every other time only, or one topic's trouble at the front would keep all others waiting for good. */
-		p->rows = p->retry.step % 2 == 0 ? ROWS_PROBE : rows_after_outage(p->sh);
-		return;
-	}
-	backoff_reset(&p->retry);
-	if (took_us < ACK_QUICK_US)
-		p->rows *= 2;
-	else if (took_us > ACK_SLOW_US)
-		p->rows /= 2;
-	if (p->rows > p->sh->cfg->batch_rows)
-		p->rows = p->sh->cfg->batch_rows;
-	if (p->rows < ROWS_PROBE)
-		p->rows = ROWS_PROBE;
-}
-
-void
-pipe_report(struct pipe *p, struct slot *slot, const struct report *r)
-{
-	int64_t now_us;
-
-	if (r->class == SEND_OK)
-		acked(p, slot);
-	else
-		failed(p, slot, r);
-	if (!batch_reported(slot->batch))
-		return;
-	now_us = clock_mono_us();
-	batch_heard(p, now_us);
-	pipe_step(p, now_us);
-}
-
-void
-pipe_rebuilt(struct pipe *p)
-{
-	struct batch *b = p->batch;
-	uint64_t lost = 0;
-
-	if (b == NULL)
-		return;
-	for (size_t i = 0; i < b->count; i++)
-		if (b->slots[i].state == EV_SENT) {
-			batch_move(&b->slots[i], EV_REFUSED);
-			lost++;
-		}
-	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_FATAL, lost);
-	metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, lost);
-	if (lost > 0)
-		batch_heard(p, clock_mono_us());
-	pipe_step(p, clock_mono_us());
-}
 
 /* --- the lane's answers --- */
 
@@ -355,7 +75,7 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 	if (p->batch != NULL)
 		p->batch->attached = false;
 	if (p->waits_lsn != 0)
-		give_back(p);
+		publish_give_back(p);
 	/* Attempts to connect again are the keeper's to tell about. */
 	log_write(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", "lane %d: %s", lane_number(l), err->message);
 	if (!p->lost)
@@ -390,7 +110,7 @@ take_parked(struct pipe *p, const PGresult *res)
 
 	if (list_held(p, res, &now) != 0) {
 		keyset_done(&now);
-		hold_fell_short(p);
+		publish_hold_fell_short(p);
 		return;
 	}
 	p->held_short = false;
@@ -428,13 +148,25 @@ finish_batch(struct pipe *p, int64_t now_us)
 
 	if (b->counts[EV_REFUSED] > 0)
 		lane_look_from(p->lane, batch_lowest_open(b));
-	if (in_trouble(p, b)) {
-		if (p->rows > rows_after_outage(p->sh))
-			p->rows = rows_after_outage(p->sh);
+	if (publish_in_trouble(p, b)) {
+		if (p->rows > publish_rows_after_outage(p->sh))
+			p->rows = publish_rows_after_outage(p->sh);
 		p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;
 		p->rung = true;
 	}
 	drop_batch(p);
+}
+
+/* Nothing passes an unsettled event of its key, so the lane waits for whoever locked one. */
+static void
+wait_for_locks(struct pipe *p, int64_t now_us)
+{
+	if (p->retry.step == 0)
+		log_write(p->sh->log, LOG_WARNING, "rows-locked",
+		          "lane %d waits: another session has locked unsent events (see pg_locks)", lane_number(p->lane));
+	p->not_before_us = now_us + LOCKED_RETRY_MS * 1000;
+	backoff_next_ms(&p->retry);
+	p->rung = true;
 }
 
 static void
@@ -443,8 +175,10 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 	struct pipe *p = of_lane(ctx);
 	int64_t now_us = clock_mono_us();
 
-	if (r->settled || lane_state(l) == LANE_HOLDING)
+	if (r->settled || lane_state(l) == LANE_HOLDING) {
 		backoff_reset(&p->reopen);
+		p->sh->proven = true;
+	}
 	if (r->parked_read)
 		take_parked(p, r->parked);
 	if (p->batch != NULL) {
@@ -459,9 +193,15 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 		metrics_add(p->sh->metrics, METRIC_CLAIMS_LOOKBACK, 1);
 	if (r->more)
 		p->rung = true;
+	if (r->blocked)
+		wait_for_locks(p, now_us);
+	if (r->settled_rows < r->asked_rows)
+		log_write(p->sh->log, LOG_WARNING, "settle-short",
+		          "lane %d: %zu of %zu events were settled: another relay settled the others, or a trigger or policy keeps them unsent",
+		          lane_number(l), r->settled_rows, r->asked_rows);
 	if (r->claimed != NULL)
-		take_claimed(p, r, now_us);
-	else if (lane_state(l) == LANE_HOLDING)
+		publish_claimed(p, r, now_us);
+	else if (lane_state(l) == LANE_HOLDING && !r->blocked)
 		metrics_add(p->sh->metrics, METRIC_CLAIMS_EMPTY, 1);
 	pipe_step(p, now_us);
 }
@@ -503,7 +243,7 @@ step_holding(struct pipe *p, int64_t now_us)
 			return;
 		log_write(p->sh->log, LOG_WARNING, "flush-late", "lane %d: WAL was not flushed within %lld ms", lane_number(p->lane),
 		          (long long)p->sh->cfg->hold_max_ms);
-		give_back(p);
+		publish_give_back(p);
 	}
 	if (b == NULL || batch_reported(b)) {
 		struct batch *settle = b != NULL && batch_unsettled(b) > 0 ? b : NULL;
@@ -514,7 +254,7 @@ step_holding(struct pipe *p, int64_t now_us)
 	} else if (now_us >= p->hold_until_us) {
 		log_write(p->sh->log, LOG_INFO, "lane-detached", "lane %d: Kafka has not acknowledged %zu events within %lld ms",
 		          lane_number(p->lane), b->counts[EV_SENT], (long long)p->sh->cfg->hold_max_ms);
-		p->rows = rows_after_outage(p->sh);
+		p->rows = publish_rows_after_outage(p->sh);
 		turn(p, batch_unsettled(b) > 0 ? b : NULL, false, now_us);
 		p->sh->changed(p->sh->ctx);
 	} else
@@ -564,7 +304,7 @@ step_closed(struct pipe *p, int64_t now_us)
 		p->timer.deadline_us = p->reopen_us;
 }
 
-static void
+void
 pipe_step(struct pipe *p, int64_t now_us)
 {
 	switch (lane_state(p->lane)) {
@@ -611,7 +351,7 @@ pipe_new(struct pipe_shared *shared, int number, struct error *err)
 	}
 	p->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
 	p->sh = shared;
-	p->rows = rows_after_outage(shared);
+	p->rows = publish_rows_after_outage(shared);
 	backoff_init(&p->retry, RETRY_MIN_MS, RETRY_MAX_MS, (uint64_t)clock_mono_us() + (uint64_t)number);
 	backoff_init(&p->reopen, REOPEN_MIN_MS, REOPEN_MAX_MS, (uint64_t)clock_mono_us() * 31 + (uint64_t)number);
 	if (loop_add(shared->loop, &p->timer, err) != 0 || loop_add(shared->loop, lane_watch(p->lane), err) != 0) {

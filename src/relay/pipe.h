@@ -34,6 +34,7 @@ struct pipe_shared {
 	void (*failed)(void *ctx, const struct error *err); /* a person must act */
 	void *ctx;
 	int64_t busy_us; /* when events were last claimed by any pipe */
+	bool proven;     /* a lane's turn has succeeded: the table, the rights and the way to them are good */
 	uint64_t safe_lsn; /* WAL is known to be flushed up to here */
 	void (*need_flush)(void *ctx, uint64_t lsn); /* pipe_flushed() is to follow */
 };
@@ -60,7 +61,7 @@ const struct keyset *pipe_held(const struct pipe *p);
 
 void pipe_parked_changed(struct pipe *p);
 
-/* From the outlet. */
+/* From the outlet; in publish.c. */
 void pipe_report(struct pipe *p, struct slot *slot, const struct report *r);
 void pipe_rebuilt(struct pipe *p); /* no report will come for what is in flight */
 

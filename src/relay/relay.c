@@ -88,7 +88,7 @@ on_failed(void *ctx, const struct error *err)
 	struct relay *r = ctx;
 
 	log_error(r->opt.log, LOG_ERR, "session-failed", err);
-	if (r->shared.busy_us == 0)
+	if (!r->shared.proven)
 		fail(r, err);
 }
 

@@ -285,9 +285,11 @@ lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 static void
 settled(struct lane *l, struct batch *b, struct lane_result *ret_result, const PGresult *res)
 {
-	batch_settle_end(b, true);
+	size_t asked = batch_settle_end(b, true);
+
 	ladder_lower(&l->ladder, batch_lowest_open(b));
 	ret_result->settled = true;
+	ret_result->asked_rows = asked;
 	ret_result->settled_rows = (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
 }
 
@@ -299,14 +301,17 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 	bool cut;
 	int64_t now_us = clock_mono_us();
 
-	if (statements_read_claim(l->shared->layout, l->shared->options, &r->results[l->claim_index], l->limit, &head, &b, &cut, err) != 0)
+	if (statements_read_claim(l->shared->layout, l->shared->options, &r->results[l->claim_index], l->sized, l->limit, &head, &b, &cut, err) != 0)
 		return -1;
-	if (l->sized && b->count > 0)
-		b->full = head.view.full = true; /* rows past the byte limit are not told */
 	if (head.backend_pid != session_server_pid(l->session)) {
 		batch_free(b);
 		error_set(err, ERR_CONFIG, "the server process behind lane %d changed", l->number);
 		return error_hint(err, "a pooler is in between: connect directly, or through a pooler in session mode");
+	}
+	if (head.skipped) {
+		batch_free(b);
+		ret_result->blocked = true;
+		return 0;
 	}
 	l->sized = cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
 	b->claimed_us = now_us;

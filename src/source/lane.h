@@ -39,7 +39,9 @@ struct lane_turn {
 
 struct lane_result {
 	bool settled;           /* turn.settle's rows are settled and committed */
-	size_t settled_rows;    /* as the database counted; fewer than asked for: another relay had settled some */
+	size_t asked_rows;      /* as many were to be settled, */
+	size_t settled_rows;    /* as many were by the database's count; fewer: another relay settled some, or a trigger keeps them */
+	bool blocked;           /* another session has locked rows that were to be claimed; nothing was claimed */
 	struct batch *claimed;  /* the caller's from now on; NULL = did not claim, or nothing was there */
 	bool more;              /* the claim met a limit: claim again */
 	bool looked_everywhere; /* the claim started from the bottom */

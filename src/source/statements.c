@@ -26,7 +26,7 @@ enum {
 	OUT_KEY,
 	OUT_EVENT_TYPE,
 	OUT_PAYLOAD,
-	OUT_LARGE,
+	OUT_FLAG, /* claim: the payload is large and did not come; claim_sized: rows were skipped */
 	OUT_HEADERS,
 	OUT_TOPIC,
 	OUT_CREATED,
@@ -135,36 +135,51 @@ statements_lane_condition(struct buf *sql, const struct layout *lo, const char *
 		buf_printf(sql, " AND t.%s IS NULL", lo->columns[COL_SENT_AT].quoted);
 }
 
+/* The lane's unsent rows from the floor that may be claimed, in order, up to the limit. */
+static void
+add_claimable(struct buf *sql, const struct layout *lo)
+{
+	const char *id = lo->columns[COL_ID].quoted;
+
+	buf_printf(sql, " FROM %s t WHERE ", lo->relation);
+	statements_lane_condition(sql, lo, "$1::int");
+	buf_printf(sql, " AND t.%s >= (SELECT floor FROM base) AND (t.%s::text = ANY ($7::text[])) IS NOT TRUE", id,
+	           lo->columns[COL_AGGREGATE_ID].quoted);
+	buf_printf(sql, " ORDER BY t.%s LIMIT $2::bigint", id);
+}
+
+/* SKIP LOCKED leaves out rows that somebody else has locked, and later events of their keys would pass them. So the rows that
+ * are there to be claimed are counted too, in the same snapshot: both sets must end alike. */
 static void
 add_head(struct buf *sql, const struct layout *lo, const struct statements_options *opt)
 {
 	buf_printf(sql,
 	           "WITH rung AS MATERIALIZED (SELECT r.*, (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax)::int"
 	           " AS below FROM unnest($4::bigint[], $5::xid8[], $6::int[]) WITH ORDINALITY r(from_id, xmax, open, n)),"
-	           " head AS MATERIALIZED (SELECT coalesce((SELECT max(from_id) FROM rung WHERE below = open), %" PRId64 ") AS floor,"
-	           " concat_ws(' ', pg_backend_pid(), pg_snapshot_xmax(pg_current_snapshot()),"
-	           " (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())), pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn(),"
-	           " (SELECT string_agg(below::text, ' ' ORDER BY n) FROM rung)) AS saw)"
-	           " SELECT concat_ws(' ', floor, saw), NULL::bigint, NULL::tid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
+	           " base AS MATERIALIZED (SELECT coalesce((SELECT max(from_id) FROM rung WHERE below = open), %" PRId64 ") AS floor,"
+	           " pg_current_wal_insert_lsn() AS insert_lsn, pg_current_wal_flush_lsn() AS flush_lsn),"
+	           " seen AS MATERIALIZED (SELECT count(*) AS n, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
+	           LADDER_BOTTOM, lo->columns[COL_ID].quoted);
+	add_claimable(sql, lo);
+	buf_printf(sql,
+	           ") v) SELECT concat_ws(' ', floor, pg_backend_pid(), pg_snapshot_xmax(pg_current_snapshot()),"
+	           " (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())), insert_lsn, flush_lsn, seen.n, seen.last,"
+	           " (SELECT string_agg(below::text, ' ' ORDER BY n) FROM rung)),"
+	           " NULL::bigint, NULL::tid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
 	           " NULL::bool, NULL::text, NULL::text, NULL::timestamptz",
-	           LADDER_BOTTOM, event_id_cast(lo), payload_cast(lo));
+	           event_id_cast(lo), payload_cast(lo));
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_add_str(sql, ", NULL::text");
-	buf_add_str(sql, " FROM head UNION ALL ");
+	buf_add_str(sql, " FROM base, seen UNION ALL ");
 }
 
 static void
 add_claimed_rows(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
 {
-	const char *id = lo->columns[COL_ID].quoted;
-
 	buf_add_str(sql, "SELECT ");
 	add_row_columns(sql, lo, opt, sized);
-	buf_printf(sql, " FROM %s t WHERE ", lo->relation);
-	statements_lane_condition(sql, lo, "$1::int");
-	buf_printf(sql, " AND t.%s >= (SELECT floor FROM head) AND (t.%s::text = ANY ($7::text[])) IS NOT TRUE", id,
-	           lo->columns[COL_AGGREGATE_ID].quoted);
-	buf_printf(sql, " ORDER BY t.%s LIMIT $2::bigint FOR UPDATE OF t SKIP LOCKED", id);
+	add_claimable(sql, lo);
+	buf_add_str(sql, " FOR UPDATE OF t SKIP LOCKED");
 }
 
 static char *
@@ -180,11 +195,13 @@ claim_text(const struct layout *lo, const struct statements_options *opt, bool s
 		return buf_take(&sql);
 	}
 	/* The first row always comes, however large: otherwise nothing ever would. */
-	buf_add_str(&sql, "SELECT head, o_id, o_tid, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, cut, o_headers, o_topic,"
-	                  " o_created");
+	buf_add_str(&sql, "SELECT head, o_id, o_tid, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
+	                  " o_topic, o_created");
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_printf(&sql, ", o_extra%zu", i);
-	buf_add_str(&sql, " FROM (SELECT *, total > $3::bigint AND total > coalesce(o_bytes, 0) AS cut FROM (SELECT *,"
+	buf_add_str(&sql, " FROM (SELECT *, total > $3::bigint AND total > coalesce(o_bytes, 0) AS cut,"
+	                  " rows <> (SELECT n FROM seen) OR last <> (SELECT last FROM seen) AS skipped FROM (SELECT *,"
+	                  " count(*) OVER () AS rows, max(o_id) OVER () AS last,"
 	                  " sum(coalesce(o_bytes, 0)) OVER (ORDER BY o_id ROWS UNBOUNDED PRECEDING) AS total FROM (");
 	add_claimed_rows(&sql, lo, opt, true);
 	buf_add_str(&sql, ") c) d) e WHERE NOT cut");
@@ -431,8 +448,9 @@ read_head(const PGresult *res, struct claim_head *ret_head, struct error *err)
 	uint32_t insert_hi, insert_lo, flush_hi, flush_lo;
 	int used = 0;
 
-	if (sscanf(text, "%" SCNd64 " %d %" SCNu64 " %" SCNd32 " %" SCNx32 "/%" SCNx32 " %" SCNx32 "/%" SCNx32 "%n", &head.view.floor_id,
-	           &head.backend_pid, &head.view.xmax, &head.view.open, &insert_hi, &insert_lo, &flush_hi, &flush_lo, &used) != 8)
+	if (sscanf(text, "%" SCNd64 " %d %" SCNu64 " %" SCNd32 " %" SCNx32 "/%" SCNx32 " %" SCNx32 "/%" SCNx32 " %" SCNd64 " %" SCNd64 "%n",
+	           &head.view.floor_id, &head.backend_pid, &head.view.xmax, &head.view.open, &insert_hi, &insert_lo, &flush_hi, &flush_lo,
+	           &head.seen_rows, &head.seen_last_id, &used) != 10)
 		return error_set(err, ERR_FATAL, "the claim's head is not as expected");
 	head.wal_insert_lsn = (uint64_t)insert_hi << 32 | insert_lo;
 	head.wal_flush_lsn = (uint64_t)flush_hi << 32 | flush_lo;
@@ -514,30 +532,56 @@ clear_result(void *res)
 	PQclear(res);
 }
 
+/* Whether rows were there that the claim could not lock. */
+static bool
+rows_were_skipped(const struct claim_head *head, const PGresult *res, bool sized)
+{
+	int rows = PQntuples(res) - 1;
+
+	if (rows == 0)
+		return head->seen_rows > 0;
+	if (sized)
+		return PQgetvalue(res, 1, OUT_FLAG)[0] != 0;
+	return rows != head->seen_rows || (int64_t)be64(PQgetvalue(res, rows, OUT_ID)) != head->seen_last_id;
+}
+
+/* Rows up to the first that came without its payload because that is large. */
+static int
+read_rows(const struct layout *lo, const struct statements_options *opt, const PGresult *res, bool sized, struct batch *b,
+          bool *ret_cut)
+{
+	for (int row = 1; row < PQntuples(res); row++) {
+		if (!sized && !PQgetisnull(res, row, OUT_FLAG) && PQgetvalue(res, row, OUT_FLAG)[0] != 0) {
+			*ret_cut = true;
+			return 0;
+		}
+		if (read_row(lo, opt, res, row, b) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
-statements_read_claim(const struct layout *lo, const struct statements_options *opt, PGresult **res, int64_t limit,
+statements_read_claim(const struct layout *lo, const struct statements_options *opt, PGresult **res, bool sized, int64_t limit,
                       struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
 {
-	int rows = PQntuples(*res);
 	struct claim_head head;
 	struct batch *b;
 	bool cut = false;
 
 	if (read_head(*res, &head, err) != 0)
 		return -1;
-	b = batch_new((size_t)rows);
+	b = batch_new((size_t)PQntuples(*res));
 	if (b == NULL)
 		return error_set(err, ERR_RETRY, "out of memory");
-	for (int row = 1; row < rows && !cut; row++) {
-		if (!PQgetisnull(*res, row, OUT_LARGE) && PQgetvalue(*res, row, OUT_LARGE)[0] != 0)
-			cut = true;
-		else if (read_row(lo, opt, *res, row, b) != 0) {
-			batch_free(b);
-			return error_set(err, ERR_RETRY, "out of memory");
-		}
+	head.skipped = rows_were_skipped(&head, *res, sized);
+	if (!head.skipped && read_rows(lo, opt, *res, sized, b, &cut) != 0) {
+		batch_free(b);
+		return error_set(err, ERR_RETRY, "out of memory");
 	}
 	b->attached = true;
-	b->full = cut || rows - 1 >= limit;
+	/* A claim by size does not tell of the rows beyond its bytes. */
+	b->full = cut || PQntuples(*res) - 1 >= limit || (sized && b->count > 0);
 	head.view.claimed = (int)b->count;
 	head.view.full = b->full;
 	if (b->count > 0)

@@ -60,6 +60,8 @@ struct claim_head {
 	int backend_pid;
 	uint64_t wal_insert_lsn; /* what the claim saw is durable once WAL is flushed up to here */
 	uint64_t wal_flush_lsn;
+	int64_t seen_rows, seen_last_id; /* what was there to be claimed */
+	bool skipped; /* of which somebody else has locked some: nothing was read, since later events of their keys would pass them */
 };
 
 /* Binds a claim's parameters; bytes is a row's share for claim, the batch's sum for claim_sized. bottom: start there, whatever the
@@ -69,7 +71,8 @@ void statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64
 
 /* Takes *res over (sets it to NULL) into a new batch, also when no row was claimed (count 0). *ret_cut says that a payload too
  * large for this kind of claim ended the batch: claim the next with claim_sized. */
-int statements_read_claim(const struct layout *layout, const struct statements_options *opt, PGresult **res, int64_t limit,
+int statements_read_claim(const struct layout *layout, const struct statements_options *opt, PGresult **res, bool sized,
+                          int64_t limit,
                           struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
 	__attribute__((warn_unused_result));
 

@@ -511,6 +511,37 @@ test_straggler(void)
 	PQfinish(writer);
 }
 
+/* Nothing may pass an event that somebody else has locked, so nothing is claimed until it is free. */
+static void
+test_locked_rows(void)
+{
+	static const char *const locks[] = {"FOR KEY SHARE", "FOR UPDATE"};
+	static const int locked[] = {3, 10};
+	RIG(rig, sb, false);
+	PGconn *other = sandbox_open(sb.super);
+
+	insert(sb.db, 10, "k");
+	open_lane(&rig);
+	for (int i = 0; i < 2; i++)
+		for (int64_t limit = 5; limit <= 100; limit += 95) {
+			if (locked[i] > limit)
+				continue;
+			sandbox_exec(other, "BEGIN");
+			sandbox_exec(other, "SELECT FROM outbox_events WHERE id = %d %s", locked[i], locks[i]);
+			turn(&rig, NULL, limit, NULL);
+			CU_ASSERT_PTR_NULL(rig.batch);
+			CU_ASSERT(rig.last.blocked);
+			turn(&rig, NULL, 0, NULL);
+			sandbox_exec(other, "COMMIT");
+		}
+	turn(&rig, NULL, 100, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+	CU_ASSERT(!rig.last.blocked);
+	TAP_INT(rig.batch->count, 10);
+	TAP_INT(rig.batch->slots[0].ev.id, 1);
+	PQfinish(other);
+}
+
 static void
 test_ids_drawn_long_before(void)
 {
@@ -747,6 +778,7 @@ main(void)
 	tap_test("park, then mark", test_park_mark);
 	tap_test("park, then delete", test_park_delete);
 	tap_test("a straggler is found by the next claim", test_straggler);
+	tap_test("rows that somebody else has locked", test_locked_rows);
 	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);
 	tap_test("the claim's plan", test_plan);
 	tap_test("a terminated session", test_terminated);

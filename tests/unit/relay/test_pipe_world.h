@@ -47,6 +47,7 @@ world_realloc(void *p, size_t size)
 #include "model/batch.c"
 #include "relay/keyset.c"
 #include "relay/pipe.c"
+#include "relay/publish.c"
 #undef malloc
 #undef calloc
 #undef realloc

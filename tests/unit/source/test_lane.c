@@ -179,7 +179,7 @@ claim_result(const char *pid, int rows)
 	for (int i = 0; i < 12; i++)
 		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
 	PQsetResultAttrs(res, 12, attrs);
-	snprintf(head, sizeof(head), "-9223372036854775807 %s 100 0 0/20 0/10", pid);
+	snprintf(head, sizeof(head), "-9223372036854775807 %s 100 0 0/20 0/10 %d %d", pid, rows, rows);
 	PQsetvalue(res, 0, 0, head, (int)strlen(head));
 	for (int row = 1; row <= rows; row++) {
 		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)row};

@@ -95,7 +95,7 @@ static void
 test_default_texts(void)
 {
 	make();
-	TAP_HAS(st.claim, "pgoutbox.lane(t.\"aggregate_id\", 4) = $1::int AND t.\"sent_at\" IS NULL AND t.\"id\" >= (SELECT floor FROM head)");
+	TAP_HAS(st.claim, "pgoutbox.lane(t.\"aggregate_id\", 4) = $1::int AND t.\"sent_at\" IS NULL AND t.\"id\" >= (SELECT floor FROM base)");
 	TAP_HAS(st.claim, "(t.\"aggregate_id\"::text = ANY ($7::text[])) IS NOT TRUE ORDER BY t.\"id\" LIMIT $2::bigint"
 	                  " FOR UPDATE OF t SKIP LOCKED");
 	TAP_HAS(st.claim, "-9223372036854775807");
@@ -318,12 +318,58 @@ add_row(PGresult *res, int row)
 	set(res, row, OUT_TID, "\0\1\0\2\0\3", 6);
 }
 
-#define HEAD "-9223372036854775807 4711 1000 3 16/B374D848 A/00000001"
+/* "@" stands for what was there to be claimed: decode() writes what fits the rows. */
+#define HEAD "-9223372036854775807 4711 1000 3 16/B374D848 A/00000001 @"
+
+static void
+write_seen(PGresult *res, int rows, int last_id)
+{
+	const char *head = PQgetvalue(res, 0, OUT_HEAD);
+	const char *at = strchr(head, '@');
+	char text[256];
+
+	if (at == NULL)
+		return;
+	snprintf(text, sizeof(text), "%.*s%d %d%s", (int)(at - head), head, rows, last_id, at + 1);
+	set(res, 0, OUT_HEAD, text, (int)strlen(text));
+}
 
 static int
 decode(PGresult **res, int64_t limit, struct claim_head *ret_head, struct batch **ret_b, bool *ret_cut)
 {
-	return statements_read_claim(&lo, &opt, res, limit, ret_head, ret_b, ret_cut, &err);
+	write_seen(*res, PQntuples(*res) - 1, PQntuples(*res) > 1 ? 258 : 0);
+	return statements_read_claim(&lo, &opt, res, false, limit, ret_head, ret_b, ret_cut, &err);
+}
+
+/* A row that somebody else has locked is there to be claimed, but does not come: in the middle, at the end, or all of them. */
+static void
+test_decode_skipped(void)
+{
+	static const struct {
+		int rows, seen, last;
+		bool sized, flag, skipped;
+	} cases[] = {
+		{2, 2, 258, false, false, false}, {2, 3, 258, false, false, true}, {2, 2, 257, false, false, true},
+		{0, 0, 0, false, false, false},   {0, 1, 258, false, false, true}, {2, 9, 999, true, false, false},
+		{2, 2, 258, true, true, true},    {0, 1, 258, true, false, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		PGresult *res = result_of(HEAD);
+		struct claim_head head;
+		struct batch *b;
+		bool cut;
+
+		for (int row = 1; row <= cases[i].rows; row++) {
+			add_row(res, row);
+			set(res, row, OUT_FLAG, cases[i].flag ? "\1" : "\0", 1);
+		}
+		write_seen(res, cases[i].seen, cases[i].last);
+		TAP_INT_FATAL(statements_read_claim(&lo, &opt, &res, cases[i].sized, 10, &head, &b, &cut, &err), 0);
+		TAP_INT(head.skipped, cases[i].skipped);
+		TAP_INT(b->count, cases[i].skipped ? 0 : cases[i].rows);
+		batch_free(b);
+	}
 }
 
 static void
@@ -443,7 +489,7 @@ test_decode_cut(void)
 
 		for (int row = 1; row <= 3; row++) {
 			add_row(res, row);
-			set(res, row, OUT_LARGE, row == large ? "\1" : "\0", 1);
+			set(res, row, OUT_FLAG, row == large ? "\1" : "\0", 1);
 		}
 		TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
 		TAP_INT(b->count, large - 1);
@@ -523,6 +569,7 @@ main(void)
 	tap_test("arrays of tids and ids", test_arrays);
 	tap_test("arrays of what is to be parked", test_park_arrays);
 	tap_test("a claim's head", test_decode_head);
+	tap_test("rows that could not be locked are noticed", test_decode_skipped);
 	tap_test("bad heads", test_decode_bad_heads);
 	tap_test("a claim's rows", test_decode_row);
 	tap_test("other types", test_decode_other_types);
