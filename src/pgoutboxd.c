@@ -184,7 +184,6 @@ run(struct daemon *d)
 {
 	struct error err;
 
-	signals_block();
 	log_init(&d->log, STDERR_FILENO, d->cfg.log.level, d->cfg.log.format);
 	if (daemon_init(d, &err) != 0) {
 		log_error(&d->log, LOG_CRIT, "cannot-start", &err);
@@ -281,6 +280,8 @@ main(int argc, char **argv)
 		config_print_defaults(&text);
 		return print(&text);
 	}
+	if (task == RUN)
+		signals_block(); /* a stop that comes while starting is heard once the loop runs */
 	if (load(path, &d.cfg) != 0)
 		return EX_CONFIG;
 	if (task == RUN) {

@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 
+#define IN_VAIN_MAX 4 /* one topic's limit may cost a few producers; more is an outage */
 #define REBUILD_MIN_MS 100
 #define REBUILD_MAX_MS 10000
 
@@ -18,7 +19,7 @@ struct outlet {
 	struct backoff rebuild;
 	bool broken;     /* turned fatal: to be dropped from the loop */
 	int64_t make_us; /* without a producer: when to try the next one */
-	bool proven; /* something was acknowledged since it was made */
+	int in_vain;  /* producers that turned fatal one after the other without an acknowledgement */
 	bool up;
 	int64_t last_report_us; /* or the first send after quiet */
 	int64_t down_since_us;
@@ -52,7 +53,7 @@ on_report(void *ctx, const struct report *r)
 
 	o->last_report_us = clock_mono_us();
 	if (r->class == SEND_OK) {
-		o->proven = true;
+		o->in_vain = 0;
 		backoff_reset(&o->rebuild);
 		set_up(o, true, NULL);
 	}
@@ -74,7 +75,7 @@ on_fatal(void *ctx, const char *reason)
 
 	log_write(o->opt.log, LOG_ERR, "producer-fatal", "the Kafka producer cannot go on and is made anew: %s", reason);
 	o->broken = true;
-	if (!o->proven)
+	if (++o->in_vain >= IN_VAIN_MAX)
 		set_up(o, false, reason);
 	o->timer.deadline_us = clock_mono_us();
 }
@@ -94,7 +95,6 @@ make_producer(struct outlet *o, struct error *err)
 
 	if (producer_new(&o->opt.producer, &events, &o->producer, err) != 0)
 		return -1;
-	o->proven = false;
 	if (loop_add(o->opt.loop, producer_watch(o->producer), err) != 0) {
 		producer_free(o->producer);
 		o->producer = NULL;

@@ -1,5 +1,5 @@
-/* test_sharing.c - several relays on one outbox: even shares, one that dies or hangs is replaced, coming and going harms
- * nothing. */
+/* test_sharing.c - several relays on one outbox: even shares, one that dies or hangs is replaced, coming and going
+ * harms nothing. */
 #include <stdlib.h>
 
 #include "base/clock.h"

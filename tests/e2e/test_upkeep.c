@@ -1,4 +1,5 @@
-/* test_upkeep.c - what the daemon does beside relaying: prunes, counts what waits, is woken up, tells its state, stops. */
+/* test_upkeep.c - what the daemon does beside relaying: it prunes, counts what waits, is woken up, tells its state and
+ * stops. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@ bool servers_ours(void);
 void servers_kafka(const char *verb);
 void servers_kafka_signal(int signal); /* to all nodes */
 
-/* A verb of support/pg.sh: "start", "stop", "restart", "kill"; mode: "fast", "immediate". Other sessions die with it. */
+/* A verb of support/pg.sh: "start", "stop", "restart", "kill"; mode: "fast", "immediate". All sessions die with it. */
 void servers_postgres(const char *verb, const char *mode);
 
 /* Brings back whatever a failed test left stopped. For teardowns; does nothing when nothing was hurt. */
