@@ -41,16 +41,7 @@ fail(const struct error *err)
 	fprintf(stderr, "pgoutboxctl: %s\n", err->message);
 	if (err->hint[0] != '\0')
 		fprintf(stderr, "hint: %s\n", err->hint);
-	switch (err->kind) {
-	case ERR_CONFIG:
-		return EX_CONFIG;
-	case ERR_RETRY:
-		return EX_TEMPFAIL;
-	case ERR_POISON:
-	case ERR_FATAL:
-		break;
-	}
-	return EX_SOFTWARE;
+	return error_exit_status(err->kind);
 }
 
 /* What was said must have reached its reader: else the status says so, unless there is worse to say. */

@@ -54,21 +54,6 @@ struct daemon {
 	int exit_status;
 };
 
-static int
-exit_status_of(const struct error *err)
-{
-	switch (err->kind) {
-	case ERR_CONFIG:
-		return EX_CONFIG;
-	case ERR_RETRY:
-		return EX_TEMPFAIL;
-	case ERR_POISON:
-	case ERR_FATAL:
-		break;
-	}
-	return EX_SOFTWARE;
-}
-
 static void
 on_signal(void *ctx, int signo)
 {
@@ -94,7 +79,7 @@ on_stopped(void *ctx, const struct error *err)
 
 	if (err != NULL) {
 		log_error(&d->log, LOG_CRIT, "cannot-run", err);
-		d->exit_status = exit_status_of(err);
+		d->exit_status = error_exit_status(err->kind);
 	}
 	loop_stop(d->loop);
 }
@@ -187,7 +172,7 @@ run(struct daemon *d)
 	log_init(&d->log, STDERR_FILENO, d->cfg.log.level, d->cfg.log.format);
 	if (daemon_init(d, &err) != 0) {
 		log_error(&d->log, LOG_CRIT, "cannot-start", &err);
-		return exit_status_of(&err);
+		return error_exit_status(err.kind);
 	}
 	log_write(&d->log, LOG_NOTICE, "started", "pgoutboxd %s relays \"%s\" to %s: batches of %lld rows or %lld bytes, settles by %s, http on %s",
 	          PACKAGE_VERSION, d->cfg.outbox.table, d->cfg.kafka.brokers, (long long)d->cfg.outbox.batch_rows,

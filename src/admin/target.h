@@ -7,15 +7,14 @@
 
 #include "base/error.h"
 #include "config/config.h"
-#include "route/router.h"
+#include "relay/plan.h"
 #include "source/layout.h"
 
 struct target {
 	PGconn *conn;
 	struct layout_request request; /* with the role, and the columns that kafka.topic names */
 	char *role;
-	struct router *router;
-	const char **extra;
+	struct plan plan; /* as the daemon has it */
 };
 
 #define TARGET_INIT ((struct target){.conn = NULL})

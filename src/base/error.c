@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/utf8.h"
 
@@ -64,6 +65,21 @@ int
 	text[utf8_whole(text, strlen(text))] = '\0';
 	strcpy(err->message, text);
 	return -1;
+}
+
+int
+error_exit_status(enum err_kind kind)
+{
+	switch (kind) {
+	case ERR_CONFIG:
+		return EX_CONFIG;
+	case ERR_RETRY:
+		return EX_TEMPFAIL;
+	case ERR_POISON:
+	case ERR_FATAL:
+		break;
+	}
+	return EX_SOFTWARE;
 }
 
 const char *

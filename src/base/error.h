@@ -41,6 +41,9 @@ error_value(int rc)
 #define error_hint(...) error_value((error_hint)(__VA_ARGS__))
 #define error_prefix(...) error_value((error_prefix)(__VA_ARGS__))
 
+/* What a program that ends with such an error returns, from sysexits.h. */
+int error_exit_status(enum err_kind kind);
+
 /* "config", "retry", "poison", "fatal". */
 const char *error_kind_name(enum err_kind kind);
 

@@ -34,6 +34,7 @@ int64_t publish_rows_after_outage(const struct pipe_shared *sh); /* the limit of
 void publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us); /* takes r->claimed */
 void publish_give_back(struct pipe *p); /* the batch that waits for its WAL will not be published in this transaction */
 void publish_hold_fell_short(struct pipe *p); /* memory was out: until the parked keys are read again nothing is published */
-bool publish_in_trouble(const struct pipe *p, const struct batch *b); /* events were refused, and not only as they wait behind a parked one */
+/* Events were refused, and not only because they wait behind a parked one. */
+bool publish_in_trouble(const struct pipe *p, const struct batch *b);
 
 #endif

@@ -77,7 +77,7 @@ plan_table(struct plan *plan, const struct config *cfg)
 		.extra = plan->extra,
 		.extra_count = router_extra_count(plan->router),
 		.settle_delete = outbox->settle == SETTLE_DELETE,
-		.prune = outbox->retention_ms != CONFIG_NEVER,
+		.prune = outbox->settle == SETTLE_MARK && outbox->retention_ms != CONFIG_NEVER,
 	};
 	for (int i = 0; i < COL_COUNT; i++)
 		plan->request.columns[i] = outbox->columns[i];

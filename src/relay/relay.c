@@ -458,11 +458,10 @@ draw_number(void)
 static int
 make_sessions(struct relay *r, struct error *err)
 {
-	int64_t retention_ms = r->opt.cfg->outbox.retention_ms;
 	struct keeper_options ko = {
 		.session = &r->plan.session,
 		.request = &r->plan.request,
-		.retention_ms = retention_ms == CONFIG_NEVER ? -1 : retention_ms,
+		.retention_ms = r->plan.request.prune ? r->opt.cfg->outbox.retention_ms : -1,
 		.relay_number = draw_number(),
 	};
 	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,

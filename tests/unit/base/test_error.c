@@ -130,6 +130,15 @@ test_kind_names(void)
 	TAP_STR(error_kind_name(ERR_FATAL), "fatal");
 }
 
+static void
+test_exit_status(void)
+{
+	TAP_INT(error_exit_status(ERR_CONFIG), 78);
+	TAP_INT(error_exit_status(ERR_RETRY), 75);
+	TAP_INT(error_exit_status(ERR_POISON), 70);
+	TAP_INT(error_exit_status(ERR_FATAL), 70);
+}
+
 int
 main(void)
 {
@@ -143,5 +152,6 @@ main(void)
 	tap_test("a cut keeps characters whole", test_cut_keeps_characters_whole);
 	tap_test("a text that just fits is kept", test_exact_fit_is_not_cut);
 	tap_test("names of the kinds", test_kind_names);
+	tap_test("exit statuses", test_exit_status);
 	return tap_run();
 }
