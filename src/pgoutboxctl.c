@@ -254,7 +254,7 @@ run_verb(const struct verb *verb, const struct arguments *args)
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config cfg = {0};
 	int status = EX_CONFIG;
-	int rc = config_load(args->file, &cfg, &problems);
+	int rc = config_load(args->file, plan_check_config, &cfg, &problems);
 
 	config_problems_print(&problems, &text);
 	fputs(buf_str(&text), stderr);

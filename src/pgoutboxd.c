@@ -193,16 +193,10 @@ load(const char *path, struct config *ret_cfg)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_INIT;
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
-	int rc = config_load(path, ret_cfg, &problems);
+	int rc = config_load(path, plan_check_config, ret_cfg, &problems);
 
-	if (rc == 0)
-		plan_check_config(ret_cfg, &problems);
 	config_problems_print(&problems, &text);
 	fputs(buf_str(&text), stderr);
-	if (rc == 0 && problems.errors > 0) {
-		config_done(ret_cfg);
-		rc = -1;
-	}
 	config_problems_done(&problems);
 	return rc;
 }

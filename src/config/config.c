@@ -241,7 +241,7 @@ warn_exposed(const struct config *cfg, struct config_problems *problems)
 }
 
 int
-config_load(const char *path, struct config *ret_cfg, struct config_problems *problems)
+config_load(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
 {
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config cfg = {0};
@@ -252,6 +252,8 @@ config_load(const char *path, struct config *ret_cfg, struct config_problems *pr
 		return -1;
 	build(path, (struct slice){buf_str(&text), text.len}, &cfg, problems);
 	load_password(&cfg, problems);
+	if (also != NULL && cfg.kafka.topic != NULL) /* it is where memory lasted for the defaults */
+		also(&cfg, problems);
 	if (exposed && problems->errors == errors_before)
 		warn_exposed(&cfg, problems);
 	return hand_over(&cfg, ret_cfg, problems, errors_before);

@@ -84,10 +84,13 @@ struct config_problems {
 
 #define CONFIG_PROBLEMS_INIT ((struct config_problems){NULL, 0, 0, 0})
 
-/* Reads and checks the file, and the password file that it names. Blocks on those two files only; needs no server.
+/* A check of what only other rooms know: it adds to problems. Options that were wrong have their defaults then. */
+typedef void config_check(const struct config *cfg, struct config_problems *problems);
+
+/* Reads and checks the file, and the password file that it names; also may be NULL. Blocks on those two files only; needs no server.
  * 0: *ret_cfg is complete, the caller ends it with config_done(); problems may hold warnings.
  * -1: *ret_cfg is untouched and problems holds at least one error. */
-int config_load(const char *path, struct config *ret_cfg, struct config_problems *problems)
+int config_load(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
 	__attribute__((warn_unused_result));
 
 /* The same for a text in memory; file is its name in messages. Opens nothing: the password is left empty. */

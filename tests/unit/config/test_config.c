@@ -46,11 +46,13 @@ put_config(const char *text, mode_t mode)
 	put("pgoutboxd.yaml", text, strlen(text), mode);
 }
 
+static config_check *also; /* given to config_load() */
+
 static int
 load(const char *path, struct config *ret_cfg, struct buf *said)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_INIT;
-	int rc = config_load(path, ret_cfg, &problems);
+	int rc = config_load(path, also, ret_cfg, &problems);
 
 	TAP_INT(rc, problems.errors == 0 ? 0 : -1);
 	config_problems_print(&problems, said);
@@ -262,6 +264,28 @@ test_complain(void)
 	config_done(&cfg);
 }
 
+static void
+complain_about_topic(const struct config *cfg, struct config_problems *problems)
+{
+	config_complain(cfg, "kafka.topic", problems, CONFIG_ERROR, "\"%s\" is not to my taste", cfg->kafka.topic);
+}
+
+/* What other rooms know is said together with all else. */
+static void
+test_also(void)
+{
+	struct buf said __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct config cfg = {0};
+
+	put_config("database: {conninfo: x=y}\nkafka:\n  brokers: a\n  topic: t\noutbox: {lanes: 99}\n", 0600);
+	also = complain_about_topic;
+	TAP_INT(load("pgoutboxd.yaml", &cfg, &said), -1);
+	also = NULL;
+	TAP_HAS(buf_str(&said), "pgoutboxd.yaml:4:");
+	TAP_HAS(buf_str(&said), "\"t\" is not to my taste");
+	TAP_HAS(buf_str(&said), "99 is outside");
+}
+
 int
 main(void)
 {
@@ -281,5 +305,6 @@ main(void)
 	tap_test("secrets that everybody can read", test_exposed_secrets);
 	tap_test("a text in memory opens no file", test_parse_opens_nothing);
 	tap_test("complaints of others find their place", test_complain);
+	tap_test("checks of other rooms are said with all else", test_also);
 	return tap_run();
 }
