@@ -12,7 +12,6 @@
 /* Advisory locks are (int4, int4) pairs: the table's oid, then a number. Lanes are 0 and up. */
 #define SHARE_RELAY_FLAG 0x40000000U /* | a random number: one relay's presence */
 #define SHARE_KEEPER 0x20000000U     /* the relay that prunes */
-#define SHARE_ADMIN 0x20000001U      /* pgoutboxctl changing something that lanes rest on */
 
 /* How many of lanes the relay self should own, given all announced numbers (self among them or not yet: then it counts in). */
 int share_quota(const uint32_t *relays, size_t count, uint32_t self, int lanes);
