@@ -2,12 +2,13 @@
 # Installs what is missing, builds, and runs every test. Needs no arguments and asks nothing.
 #
 #   ./test.sh                 all of it, under 15 minutes on two cores
-#   ./test.sh PART...         some of it: unit (and mock), pg, e2e, sanitizers
+#   ./test.sh PART...         some of it: unit (and mock), pg, e2e, chaos, sanitizers
 #   ./test.sh --no-install    without looking for missing packages
 #
 # unit         programs that need no server, and librdkafka's mock cluster
 # pg           against a throw-away PostgreSQL
 # e2e          the daemon between a throw-away PostgreSQL and a throw-away Apache Kafka
+# chaos        all parts hurt at random for a while, with three brokers; "make chaos" does the same for hours
 # sanitizers   unit and pg once more, built by clang with AddressSanitizer and UndefinedBehaviorSanitizer
 #
 # The last line tells how many tests passed and failed. Exit status: 0 when none failed. Logs are kept in build/log.
@@ -25,11 +26,11 @@ for word; do
 	case $word in
 	--help | -h) usage; exit 0 ;;
 	--no-install) install= ;;
-	unit | pg | e2e | sanitizers) parts="$parts $word" ;;
+	unit | pg | e2e | chaos | sanitizers) parts="$parts $word" ;;
 	*) usage >&2; exit 64 ;;
 	esac
 done
-parts=${parts:- unit pg e2e sanitizers}
+parts=${parts:- unit pg e2e chaos sanitizers}
 
 wanted() {
 	[[ "$parts " = *" $1 "* ]]
@@ -140,8 +141,8 @@ support=$workshop/tree/tests
 if [ -n "$install" ]; then
 	headline "Packages"
 	sets="build extras"
-	wanted pg || wanted e2e || wanted sanitizers && sets="$sets postgresql"
-	wanted e2e && sets="$sets kafka"
+	wanted pg || wanted e2e || wanted chaos || wanted sanitizers && sets="$sets postgresql"
+	wanted e2e || wanted chaos && sets="$sets kafka"
 	wanted sanitizers && sets="$sets clang"
 	# shellcheck disable=SC2086
 	step "what is missing" 900 tests/support/install-packages.sh $sets || finish
@@ -149,7 +150,7 @@ fi
 
 headline "Build"
 step "copy of the sources" 120 bash -c '. tests/support/workshop.sh && choose_workshop && copy_sources' || finish
-if wanted unit || wanted pg || wanted e2e; then
+if wanted unit || wanted pg || wanted e2e || wanted chaos; then
 	step "gcc" 600 bash -c '. tests/support/workshop.sh && choose_workshop && build gcc CC=gcc --enable-werror' || finish
 fi
 if wanted sanitizers; then
@@ -166,6 +167,9 @@ if wanted pg; then
 fi
 if wanted e2e; then
 	check "on PostgreSQL and Kafka" 900 gcc "$support/with-postgres" "$support/with-kafka" make -k -j1 check-e2e
+fi
+if wanted chaos; then
+	check "chaos" 600 gcc make check-chaos NODES=3 SECONDS=75 CHAOS="--seed 1"
 fi
 if wanted sanitizers; then
 	check "unit and mock with sanitizers" 900 clang make -k check

@@ -10,6 +10,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/install.h \
 	src/admin/migrate.c \
 	src/admin/migrate.h \
+	src/admin/parked.c \
+	src/admin/parked.h \
 	src/admin/script.c \
 	src/admin/script.h \
 	src/admin/target.c \
@@ -27,9 +29,15 @@ libpgoutbox_a_SOURCES = \
 	src/base/clock.h \
 	src/base/error.c \
 	src/base/error.h \
+	src/base/failpoint.def \
+	src/base/failpoint.h \
 	src/base/log.c \
 	src/base/log.h \
+	src/base/log_writer.c \
+	src/base/log_writer.h \
 	src/base/slice.h \
+	src/base/thread.c \
+	src/base/thread.h \
 	src/base/utf8.c \
 	src/base/utf8.h \
 	src/base/watch.h \
@@ -55,12 +63,20 @@ libpgoutbox_a_SOURCES = \
 	src/config/quote.h \
 	src/config/secret.c \
 	src/config/secret.h \
+	src/config/secret_files.c \
+	src/config/secret_files.h \
 	src/config/suggest.c \
 	src/config/suggest.h \
 	src/config/syntax.c \
 	src/config/syntax.h \
 	src/config/value.c \
 	src/config/value.h \
+	src/ctl/parked.c \
+	src/ctl/setup.c \
+	src/ctl/table.c \
+	src/ctl/table.h \
+	src/ctl/verb.c \
+	src/ctl/verb.h \
 	src/metrics/exposition.c \
 	src/metrics/metrics.c \
 	src/metrics/metrics.def \
@@ -74,8 +90,14 @@ libpgoutbox_a_SOURCES = \
 	src/model/batch.h \
 	src/model/event.h \
 	src/model/message.h \
+	src/relay/budget.c \
+	src/relay/budget.h \
+	src/relay/crew.c \
+	src/relay/crew.h \
 	src/relay/doorman.c \
 	src/relay/doorman.h \
+	src/relay/holds.c \
+	src/relay/holds.h \
 	src/relay/keyset.c \
 	src/relay/keyset.h \
 	src/relay/link.c \
@@ -90,6 +112,12 @@ libpgoutbox_a_SOURCES = \
 	src/relay/publish.c \
 	src/relay/relay.c \
 	src/relay/relay.h \
+	src/relay/spread.c \
+	src/relay/spread.h \
+	src/relay/stranded.c \
+	src/relay/stranded.h \
+	src/relay/upkeep.c \
+	src/relay/upkeep.h \
 	src/route/headers.c \
 	src/route/headers.h \
 	src/route/router.c \
@@ -100,6 +128,8 @@ libpgoutbox_a_SOURCES = \
 	src/route/text.h \
 	src/route/topic.c \
 	src/route/topic.h \
+	src/serve/descriptors.c \
+	src/serve/descriptors.h \
 	src/serve/health.c \
 	src/serve/health.h \
 	src/serve/http.c \
@@ -115,6 +145,10 @@ libpgoutbox_a_SOURCES = \
 	src/sink/classify.c \
 	src/sink/classify.h \
 	src/sink/events.c \
+	src/sink/gate.c \
+	src/sink/gate.h \
+	src/sink/plain.c \
+	src/sink/plain.h \
 	src/sink/producer.c \
 	src/sink/producer.h \
 	src/sink/producer_impl.h \
@@ -122,6 +156,11 @@ libpgoutbox_a_SOURCES = \
 	src/sink/properties.h \
 	src/sink/reach.c \
 	src/sink/reach.h \
+	src/sink/redact.c \
+	src/sink/redact.h \
+	src/sink/send.c \
+	src/sink/sockets.c \
+	src/sink/sockets.h \
 	src/sink/topics.c \
 	src/sink/topics.h \
 	src/source/barrier.c \
@@ -137,6 +176,8 @@ libpgoutbox_a_SOURCES = \
 	src/source/layout.c \
 	src/source/layout.h \
 	src/source/layout_problems.c \
+	src/source/refusal.c \
+	src/source/refusal.h \
 	src/source/session.c \
 	src/source/session.h \
 	src/source/share.c \

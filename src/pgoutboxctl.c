@@ -1,149 +1,16 @@
-/* pgoutboxctl.c - the operator's tool: arguments in, one verb done, words for people out. A tour; the work is in
- * admin/. */
+/* pgoutboxctl.c - the operator's tool: arguments in, one verb done. A tour; the verbs are in ctl/, their work in admin/. */
 #include "config.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "admin/inspect.h"
-#include "admin/install.h"
-#include "admin/migrate.h"
-#include "admin/target.h"
+#include "base/buf.h"
+#include "ctl/verb.h"
+#include "relay/plan.h"
 
 #define DEFAULT_FILE "/etc/pgoutboxd/pgoutboxd.yaml"
-
-struct arguments {
-	const char *file;
-	const char *database; /* NULL = the configuration's */
-	const char *role;     /* NULL = the configuration's */
-	bool notify;
-	bool print_sql;
-	bool help;
-	bool version;
-};
-
-struct verb {
-	const char *name;
-	const char *options; /* the letters of those it takes, see verb_options */
-	int (*run)(const struct arguments *args, const struct config *cfg);
-	const char *sentence;
-	const char *help;
-};
-
-/* --- what verbs share --- */
-
-static int
-fail(const struct error *err)
-{
-	fprintf(stderr, "pgoutboxctl: %s\n", err->message);
-	if (err->hint[0] != '\0')
-		fprintf(stderr, "hint: %s\n", err->hint);
-	return error_exit_status(err->kind);
-}
-
-/* What was said must have reached its reader: else the status says so, unless there is worse to say. */
-static int
-finish(int status)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	fprintf(stderr, "pgoutboxctl: could not write: %s\n", strerror(errno));
-	return status != EX_OK ? status : EX_IOERR;
-}
-
-/* --- verbs --- */
-
-static void
-tell_steps(const struct install_plan *plan, int wanted_lanes)
-{
-	for (size_t i = 0; i < plan->count; i++)
-		printf("%s: %s\n", plan->steps[i].what, plan->steps[i].sql != NULL ? "done" : "already there");
-	if (plan->lanes != wanted_lanes)
-		printf("the table has %d lanes and keeps them, though outbox.lanes says %d\n", plan->lanes,
-		       wanted_lanes);
-}
-
-static int
-run_init(const struct arguments *args, const struct config *cfg)
-{
-	struct target target __attribute__((cleanup(target_close))) = TARGET_INIT;
-	struct install_plan plan __attribute__((cleanup(install_plan_done))) = INSTALL_PLAN_INIT;
-	struct buf script __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct install_request rq;
-	struct error err;
-
-	if (target_open(cfg, args->database, args->role, &target, &err) != 0)
-		return fail(&err);
-	rq = (struct install_request){target.request, (int)cfg->outbox.lanes, args->notify || cfg->outbox.notify};
-	if (!args->print_sql) {
-		if (install_run(target.conn, &rq, &plan, &err) != 0)
-			return fail(&err);
-		tell_steps(&plan, rq.lanes);
-		return finish(EX_OK);
-	}
-	if (install_make_plan(target.conn, &rq, &plan, &err) != 0)
-		return fail(&err);
-	install_script(&plan, &script);
-	fputs(buf_str(&script), stdout);
-	return finish(EX_OK);
-}
-
-static int
-run_migrate(const struct arguments *args, const struct config *cfg)
-{
-	struct target target __attribute__((cleanup(target_close))) = TARGET_INIT;
-	struct migrate_result result;
-	struct error err;
-
-	if (target_open(cfg, args->database, NULL, &target, &err) != 0 || migrate_run(target.conn, &result, &err) != 0)
-		return fail(&err);
-	if (result.from == result.to)
-		printf("schema \"pgoutbox\" has version %d already\n", result.to);
-	else
-		printf("schema \"pgoutbox\": version %d is now %d\n", result.from, result.to);
-	return finish(EX_OK);
-}
-
-static int
-run_check(const struct arguments *args, const struct config *cfg)
-{
-	struct target target __attribute__((cleanup(target_close))) = TARGET_INIT;
-	struct layout lo __attribute__((cleanup(layout_done))) = LAYOUT_INIT;
-	struct error problems[LAYOUT_PROBLEMS_MAX], err;
-	size_t count;
-	int status = EX_OK;
-
-	if (target_open(cfg, args->database, args->role, &target, &err) != 0 ||
-	    inspect_role(target.conn, target.role, &err) != 0 || inspect(target.conn, &target.request, &lo, &err) != 0)
-		return fail(&err);
-	count = layout_problems(&lo, &target.request, LAYOUT_ALL, problems, LAYOUT_PROBLEMS_MAX);
-	for (size_t i = 0; i < count; i++) {
-		printf("%s\nhint: %s\n", problems[i].message, problems[i].hint);
-		if (status != EX_CONFIG)
-			status = problems[i].kind == ERR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
-	}
-	if (count == 0)
-		printf("table \"%s\" with %d lanes is ready for role \"%s\"\n", lo.relation, lo.lanes, lo.facts.role);
-	return finish(status);
-}
-
-static const struct verb verbs[] = {
-	{"init", "drnp", run_init, "create what the daemon needs in the database",
-         "Creates schema pgoutbox, the outbox table if it is missing, the index that events are claimed\n"
-         "by, and grants the daemon's role what it needs. What is there already is left alone.\n"},
-	{"migrate", "d", run_migrate, "bring schema pgoutbox to this program's version",
-         "Brings what an older pgoutboxctl created to this program's version, in one transaction.\n"},
-	{"check", "dr", run_check, "find out whether table and rights serve",
-         "Looks at the table, its index, schema pgoutbox and the role's rights, and says for each\n"
-         "finding what to do. Changes nothing. The exit status is 78 if there are any.\n"},
-};
-
-#define VERBS_COUNT (sizeof(verbs) / sizeof(verbs[0]))
-
-/* --- arguments --- */
 
 static const struct {
 	struct option option;
@@ -156,6 +23,14 @@ static const struct {
 	{{"notify", no_argument, NULL, 'n'}, "  --notify             add the trigger that outbox.notify listens to\n"},
 	{{"print-sql", no_argument, NULL, 'p'},
          "  --print-sql          print the statements that are still to be run, and run none\n"},
+	{{"key", required_argument, NULL, 'k'}, "  --key KEY            only events of this key\n"},
+	{{"topic", required_argument, NULL, 't'}, "  --topic TOPIC        only events for this topic\n"},
+	{{"limit", required_argument, NULL, 'l'}, "  --limit N            so many at the most (default 100)\n"},
+	{{"all", no_argument, NULL, 'a'},
+         "  --all                all of them; in a list, those that were decided about, too\n"},
+	{{"payload", no_argument, NULL, 'P'}, "  --payload            show the payload, too\n"},
+	{{"yes", no_argument, NULL, 'y'}, "  --yes                do what cannot be undone\n"},
+	{{"json", no_argument, NULL, 'j'}, "  --json               print JSON, for programs\n"},
 };
 
 #define VERB_OPTIONS_COUNT (sizeof(verb_options) / sizeof(verb_options[0]))
@@ -164,9 +39,9 @@ static int
 usage(FILE *out, int status)
 {
 	fputs("usage: pgoutboxctl [-c FILE] VERB [options]\n\n", out);
-	for (size_t i = 0; i < VERBS_COUNT; i++)
-		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].sentence);
-	fputs("  version    print the version\n\n"
+	for (size_t i = 0; i < verbs_count; i++)
+		fprintf(out, "  %-13s %s\n", verbs[i].name, verbs[i].sentence);
+	fputs("  version       print the version\n\n"
 	      "  -c, --config FILE  the daemon's configuration\n"
 	      "                     (default " DEFAULT_FILE ")\n"
 	      "      --version      print the version\n"
@@ -174,20 +49,42 @@ usage(FILE *out, int status)
 	      "Exit status: 0 done, 64 usage, 70 a defect, 74 output failed,\n"
 	      "75 try again, 78 something is to be mended.\n",
 	      out);
-	return finish(status);
+	return verb_finish(status);
 }
 
 static int
 verb_help(const struct verb *verb)
 {
-	printf("usage: pgoutboxctl [-c FILE] %s [options]\n\n%s\n", verb->name, verb->help);
+	printf("usage: pgoutboxctl [-c FILE] %s%s%s [options]\n\n%s\n", verb->name, verb->operands != NULL ? " " : "",
+	       verb->operands != NULL ? verb->operands : "", verb->help);
 	for (size_t i = 0; i < VERB_OPTIONS_COUNT; i++)
 		if (strchr(verb->options, verb_options[i].option.val) != NULL)
 			fputs(verb_options[i].help, stdout);
-	return finish(EX_OK);
+	return verb_finish(EX_OK);
 }
 
-/* Options may stand before or after the verb; *ret_used collects those that belong to verbs. */
+static void
+take_option(struct arguments *args, int letter, const char *value)
+{
+	switch (letter) {
+	case 'c': args->file = value; break;
+	case 'h': args->help = true; break;
+	case 'V': args->version = true; break;
+	case 'd': args->database = value; break;
+	case 'r': args->role = value; break;
+	case 'n': args->notify = true; break;
+	case 'p': args->print_sql = true; break;
+	case 'k': args->key = value; break;
+	case 't': args->topic = value; break;
+	case 'l': args->limit = value; break;
+	case 'a': args->all = true; break;
+	case 'P': args->payload = true; break;
+	case 'y': args->yes = true; break;
+	case 'j': args->json = true; break;
+	}
+}
+
+/* Options may stand before or after the verb; ret_used collects those that belong to verbs. */
 static int
 parse(int argc, char **argv, struct arguments *args, char ret_used[static VERB_OPTIONS_COUNT + 1])
 {
@@ -202,22 +99,9 @@ parse(int argc, char **argv, struct arguments *args, char ret_used[static VERB_O
 	for (size_t i = 0; i < VERB_OPTIONS_COUNT; i++)
 		options[i + 3] = verb_options[i].option;
 	while ((letter = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
-		if (letter == 'c')
-			args->file = optarg;
-		else if (letter == 'h')
-			args->help = true;
-		else if (letter == 'V')
-			args->version = true;
-		else if (letter == 'd')
-			args->database = optarg;
-		else if (letter == 'r')
-			args->role = optarg;
-		else if (letter == 'n')
-			args->notify = true;
-		else if (letter == 'p')
-			args->print_sql = true;
-		else
+		if (letter == '?')
 			return -1;
+		take_option(args, letter, optarg);
 		if (strchr("chV", letter) == NULL && memchr(ret_used, letter, used) == NULL)
 			ret_used[used++] = (char)letter;
 	}
@@ -225,13 +109,33 @@ parse(int argc, char **argv, struct arguments *args, char ret_used[static VERB_O
 	return 0;
 }
 
-static const struct verb *
-find_verb(const char *name)
+/* How many words of argv name the verb; 0 = another. */
+static int
+words(const struct verb *verb, char *const *argv, int argc)
 {
-	for (size_t i = 0; i < VERBS_COUNT; i++)
-		if (strcmp(verbs[i].name, name) == 0)
+	const char *space = strchr(verb->name, ' ');
+	size_t first = space != NULL ? (size_t)(space - verb->name) : strlen(verb->name);
+
+	if (strlen(argv[0]) != first || memcmp(argv[0], verb->name, first) != 0)
+		return 0;
+	if (space == NULL)
+		return 1;
+	return argc > 1 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
+}
+
+static const struct verb *
+find_verb(struct arguments *args)
+{
+	for (size_t i = 0; i < verbs_count; i++) {
+		int n = words(&verbs[i], args->operands, args->operands_count);
+
+		args->operands += n;
+		args->operands_count -= n;
+		if (n > 0)
 			return &verbs[i];
-	fprintf(stderr, "pgoutboxctl: there is no verb \"%s\"\n", name);
+	}
+	fprintf(stderr, "pgoutboxctl: there is no verb \"%s%s%s\"\n", args->operands[0], args->operands_count > 1 ? " " : "",
+	        args->operands_count > 1 ? args->operands[1] : "");
 	return NULL;
 }
 
@@ -254,7 +158,7 @@ run_verb(const struct verb *verb, const struct arguments *args)
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config cfg = {0};
 	int status = EX_CONFIG;
-	int rc = config_load(args->file, plan_check_config, &cfg, &problems);
+	int rc = config_load_beside(args->file, plan_check_config, &cfg, &problems);
 
 	config_problems_print(&problems, &text);
 	fputs(buf_str(&text), stderr);
@@ -276,12 +180,14 @@ main(int argc, char **argv)
 		return usage(stderr, EX_USAGE);
 	if (args.version || (optind < argc && strcmp(argv[optind], "version") == 0)) {
 		printf("pgoutboxctl %s\n", PACKAGE_VERSION);
-		return finish(EX_OK);
+		return verb_finish(EX_OK);
 	}
 	if (optind == argc)
 		return args.help ? usage(stdout, EX_OK) : usage(stderr, EX_USAGE);
-	verb = find_verb(argv[optind]);
-	if (verb == NULL || optind + 1 != argc)
+	args.operands = argv + optind;
+	args.operands_count = argc - optind;
+	verb = find_verb(&args);
+	if (verb == NULL || (verb->operands == NULL && args.operands_count > 0))
 		return usage(stderr, EX_USAGE);
 	if (!takes_options(verb, used))
 		return EX_USAGE;

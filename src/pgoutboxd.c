@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
+#include "relay/budget.h"
 #include "relay/plan.h"
 #include "relay/relay.h"
+#include "serve/descriptors.h"
 #include "serve/health.h"
 #include "serve/http.h"
 #include "serve/loop.h"
@@ -51,6 +53,7 @@ struct daemon {
 	struct signals *signals;
 	struct relay *relay;
 	struct watch status; /* systemd's status line and watchdog */
+	uint64_t log_dropped; /* as far as the metric tells */
 	int exit_status;
 };
 
@@ -104,17 +107,35 @@ status_fired(struct watch *w, short revents, int64_t now_us)
 	struct daemon *d = (struct daemon *)(void *)((char *)w - offsetof(struct daemon, status));
 	struct metrics_scope *m = metrics_outbox(d->metrics, 0);
 	int64_t watchdog_us = notify_watchdog_interval_us(d->notify);
+	uint64_t log_dropped_now = log_dropped(&d->log);
 	char text[160];
 
 	(void)revents;
 	w->deadline_us = now_us + (watchdog_us > 0 && watchdog_us < STATUS_US ? watchdog_us : STATUS_US);
 	notify_watchdog(d->notify);
+	metrics_add(metrics_daemon(d->metrics), METRIC_LOG_DROPPED, log_dropped_now - d->log_dropped);
+	d->log_dropped = log_dropped_now;
 	snprintf(text, sizeof(text), "%llu events sent, %llu pending, %llu lanes, PostgreSQL %s, Kafka %s",
 	         (unsigned long long)metrics_get(m, METRIC_EVENTS_SENT, 0), (unsigned long long)metrics_get(m, METRIC_PENDING_EVENTS, 0),
 	         (unsigned long long)metrics_get(m, METRIC_LANES_OWNED, 0),
 	         metrics_get(m, METRIC_UP, METRIC_SIDE_POSTGRESQL) != 0 ? "up" : "down",
 	         metrics_get(m, METRIC_UP, METRIC_SIDE_KAFKA) != 0 ? "up" : "down");
 	notify_status(d->notify, text);
+}
+
+/* Returns how many HTTP connections there may be: where descriptors are short, a relay without sockets is worse than one without probes. */
+static int
+allow_descriptors(const struct daemon *d)
+{
+	uint64_t wanted = budget_descriptors(d->cfg.kafka.brokers) + HTTP_DESCRIPTORS_BESIDE_CONNECTIONS + HTTP_CONNECTIONS_MAX;
+	uint64_t limit = descriptors_allow(wanted);
+
+	if (limit >= wanted)
+		return HTTP_CONNECTIONS_MAX;
+	log_write(&d->log, LOG_WARNING, "descriptors-few",
+	          "only %llu files and sockets may be open at once, up to %llu can be needed: raise LimitNOFILE of the unit, or \"ulimit -n\"",
+	          (unsigned long long)limit, (unsigned long long)wanted);
+	return wanted - limit < HTTP_CONNECTIONS_MAX - HTTP_CONNECTIONS_MIN ? HTTP_CONNECTIONS_MAX - (int)(wanted - limit) : HTTP_CONNECTIONS_MIN;
 }
 
 /* Everything that the relay needs around it; on failure daemon_done() takes back what was made. */
@@ -127,7 +148,7 @@ daemon_init(struct daemon *d, struct error *err)
 		.outboxes = outboxes, .outboxes_count = 1, .version = PACKAGE_VERSION, .librdkafka = producer_library_version(), .libpq = libpq};
 	struct health_options health = {
 		.outboxes = outboxes, .outboxes_count = 1, .loop_stall_us = LOOP_STALL_US, .outage_threshold_us = OUTAGE_THRESHOLD_US};
-	struct http_options http = {.listen = d->cfg.http.listen, .metrics = render_metrics};
+	struct http_options http = {.listen = d->cfg.http.listen, .metrics = render_metrics, .connections = allow_descriptors(d)};
 	struct relay_options relay = {.cfg = &d->cfg, .log = &d->log, .stopped = on_stopped, .ctx = d};
 
 	snprintf(libpq, sizeof(libpq), "%d.%d", session_library_version() / 10000, session_library_version() % 10000);
@@ -170,7 +191,7 @@ run(struct daemon *d)
 	struct error err;
 
 	log_init(&d->log, STDERR_FILENO, d->cfg.log.level, d->cfg.log.format);
-	if (daemon_init(d, &err) != 0) {
+	if (log_start(&d->log, &err) != 0 || daemon_init(d, &err) != 0) {
 		log_error(&d->log, LOG_CRIT, "cannot-start", &err);
 		return error_exit_status(err.kind);
 	}
@@ -266,6 +287,7 @@ main(int argc, char **argv)
 	if (task == RUN) {
 		status = run(&d);
 		daemon_done(&d);
+		log_stop(&d.log);
 		return status;
 	}
 	if (task == PRINT_CONFIG)

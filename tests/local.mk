@@ -9,8 +9,11 @@ UNIT_TESTS = \
 	tests/unit/base/test_clock \
 	tests/unit/base/test_error \
 	tests/unit/base/test_log \
+	tests/unit/base/test_log_writer \
 	tests/unit/base/test_slice \
+	tests/unit/base/test_thread \
 	tests/unit/base/test_utf8 \
+	tests/unit/chaos/test_plan \
 	tests/unit/config/test_check \
 	tests/unit/config/test_config \
 	tests/unit/config/test_config_print \
@@ -26,19 +29,30 @@ UNIT_TESTS = \
 	tests/unit/config/test_suggest \
 	tests/unit/config/test_syntax \
 	tests/unit/config/test_value \
+	tests/unit/ctl/test_table \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
 	tests/unit/metrics/test_rows \
 	tests/unit/model/test_batch \
+	tests/unit/relay/test_doorman \
+	tests/unit/relay/test_budget \
+	tests/unit/relay/test_holds \
 	tests/unit/relay/test_keyset \
+	tests/unit/relay/test_link \
 	tests/unit/relay/test_outlet \
 	tests/unit/relay/test_pipe \
+	tests/unit/relay/test_plan \
+	tests/unit/relay/test_relay \
+	tests/unit/relay/test_spread \
+	tests/unit/relay/test_stranded \
+	tests/unit/relay/test_upkeep \
 	tests/unit/route/test_headers \
 	tests/unit/route/test_router \
 	tests/unit/route/test_template \
 	tests/unit/route/test_text \
 	tests/unit/route/test_topic \
+	tests/unit/serve/test_descriptors \
 	tests/unit/serve/test_health \
 	tests/unit/serve/test_http \
 	tests/unit/serve/test_listen \
@@ -47,20 +61,27 @@ UNIT_TESTS = \
 	tests/unit/serve/test_signals \
 	tests/unit/sink/test_classify \
 	tests/unit/sink/test_events \
+	tests/unit/sink/test_gate \
+	tests/unit/sink/test_plain \
 	tests/unit/sink/test_producer \
 	tests/unit/sink/test_properties \
 	tests/unit/sink/test_reach \
+	tests/unit/sink/test_redact \
+	tests/unit/sink/test_sockets \
 	tests/unit/sink/test_topics \
+	tests/unit/source/test_barrier \
 	tests/unit/source/test_bell \
 	tests/unit/source/test_keeper \
 	tests/unit/source/test_ladder \
 	tests/unit/source/test_lane \
 	tests/unit/source/test_layout \
 	tests/unit/source/test_layout_problems \
+	tests/unit/source/test_refusal \
 	tests/unit/source/test_session \
 	tests/unit/source/test_share \
 	tests/unit/source/test_sqlstate \
-	tests/unit/source/test_statements
+	tests/unit/source/test_statements \
+	tests/unit/support/test_proxy
 
 MOCK_TESTS = \
 	tests/mock/test_producer \
@@ -72,25 +93,81 @@ PG_TESTS = \
 	tests/pg/test_ctl \
 	tests/pg/test_grants \
 	tests/pg/test_init \
-	tests/pg/test_lane
+	tests/pg/test_lane \
+	tests/pg/test_parked
 
 E2E_TESTS = \
+	tests/e2e/test_brokers \
+	tests/e2e/test_crash \
+	tests/e2e/test_database \
+	tests/e2e/test_failover \
 	tests/e2e/test_flow \
+	tests/e2e/test_holds \
+	tests/e2e/test_hang \
 	tests/e2e/test_http \
+	tests/e2e/test_kill \
 	tests/e2e/test_late \
+	tests/e2e/test_limits \
 	tests/e2e/test_mapping \
+	tests/e2e/test_network \
 	tests/e2e/test_outage \
 	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
+	tests/e2e/test_secrets \
 	tests/e2e/test_sharing \
+	tests/e2e/test_sweep \
+	tests/e2e/test_tls \
 	tests/e2e/test_upkeep \
 	tests/mock/test_producer_kafka
+
+# The daemon once more, with means to hurt it that the product has nothing of. What is named here comes before the library's.
+E2E_VARIANTS = \
+	tests/support/pgoutboxd-failpoints \
+	tests/support/pgoutboxd-sweep
+tests_support_pgoutboxd_failpoints_SOURCES = \
+	src/pgoutboxd.c \
+	src/relay/outlet.c \
+	src/relay/pipe.c \
+	src/relay/publish.c \
+	src/relay/relay.c \
+	src/source/lane.c \
+	tests/support/failpoint.c
+tests_support_pgoutboxd_failpoints_CPPFLAGS = $(AM_CPPFLAGS) -DPGOUTBOX_FAILPOINTS
+tests_support_pgoutboxd_failpoints_LDADD = $(LIBPGOUTBOX)
+
+tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c tests/support/sweep.c
+tests_support_pgoutboxd_sweep_LDFLAGS = $(AM_LDFLAGS) -Wl,@tests/support/sweep.wraps
+tests_support_pgoutboxd_sweep_LDADD = $(LIBPGOUTBOX)
+EXTRA_tests_support_pgoutboxd_sweep_DEPENDENCIES = tests/support/sweep.wraps
+tests/support/sweep.wraps: tests/support/sweep.def
+	$(AM_V_GEN)$(MKDIR_P) tests/support && sed -n 's/^SWEPT(\(.*\))$$/--wrap=\1/p' $(srcdir)/tests/support/sweep.def >$@
+CLEANFILES += tests/support/sweep.wraps
+
+# Everything hurt at random, for as long as one likes: make chaos SECONDS=3600 NODES=3 CHAOS="--seed 7 --settle delete".
+tests_chaos_chaos_SOURCES = \
+	tests/chaos/chaos.c \
+	tests/chaos/faults.c \
+	tests/chaos/faults.def \
+	tests/chaos/faults.h \
+	tests/chaos/faults_brokers.c \
+	tests/chaos/faults_impl.h \
+	tests/chaos/faults_postgres.c \
+	tests/chaos/plan.c \
+	tests/chaos/plan.h \
+	tests/chaos/stage.c \
+	tests/chaos/stage.h \
+	tests/chaos/storm.c \
+	tests/chaos/storm.h \
+	tests/chaos/verdict.c \
+	tests/chaos/verdict.h
 
 check_LIBRARIES += libtestsupport.a
 libtestsupport_a_SOURCES = \
 	tests/support/audit.c \
 	tests/support/audit.h \
+	tests/support/away.c \
+	tests/support/away.h \
 	tests/support/db.c \
 	tests/support/db.h \
 	tests/support/env.c \
@@ -99,38 +176,55 @@ libtestsupport_a_SOURCES = \
 	tests/support/load.h \
 	tests/support/proc.c \
 	tests/support/proc.h \
+	tests/support/proxy.c \
+	tests/support/proxy.h \
+	tests/support/proxy_link.c \
+	tests/support/proxy_link.h \
+	tests/support/proxy_sockets.c \
+	tests/support/proxy_sockets.h \
+	tests/support/relays.c \
+	tests/support/relays.h \
 	tests/support/sandbox.c \
 	tests/support/sandbox.h \
 	tests/support/servers.c \
 	tests/support/servers.h \
 	tests/support/tap.c \
 	tests/support/tap.h \
+	tests/support/tls.c \
+	tests/support/tls.h \
 	tests/support/topic.c \
 	tests/support/topic.h \
 	tests/support/writer.c \
 	tests/support/writer.h
 
 check_PROGRAMS += $(UNIT_TESTS) $(MOCK_TESTS) tests/support/config-man
-EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) tests/support/mockbroker tests/support/outbox-audit tests/support/outbox-writer
+EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tests/support/mockbroker tests/support/outbox-audit \
+	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/layers tests/man tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/layers tests/man tests/sweep-list tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/layers tests/man tests/run-list tests/test_layers
+dist_check_SCRIPTS = tests/layers tests/man tests/run-list tests/sweep-list tests/test_layers
 EXTRA_DIST += \
+	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_headers.c \
 	tests/fuzz/fuzz_template.c \
 	tests/mock/test_producer_rig.h \
+	tests/soak/soak \
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \
+	tests/support/pair.sh \
 	tests/support/pg.sh \
+	tests/support/sweep.def \
+	tests/support/tls.sh \
 	tests/support/workshop.sh \
 	tests/unit/config/bad \
 	tests/unit/relay/test_pipe_world.h \
+	tests/unit/source/session_stand_in.h \
 	tests/with-kafka \
 	tests/with-postgres
 
@@ -138,6 +232,31 @@ EXTRA_DIST += \
 .PHONY: check-pg check-e2e
 check-pg: all $(check_LIBRARIES) $(PG_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-pg $(PG_TESTS)
-check-e2e: all $(check_LIBRARIES) $(E2E_TESTS)
+check-e2e: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-e2e $(E2E_TESTS)
-CLEANFILES += $(EXTRA_PROGRAMS) $(PG_TESTS:=.log) $(PG_TESTS:=.trs) $(E2E_TESTS:=.log) $(E2E_TESTS:=.trs)
+
+# chaos starts its own servers and shows what it does; check-chaos is the same as one program of tests, for test.sh.
+SECONDS = 600
+NODES = 1
+CHAOS =
+CHAOS_SERVERS = \
+	srcdir='$(srcdir)' builddir=. PGOUTBOX_CHAOS='--seconds $(SECONDS) $(CHAOS)' PGOUTBOX_PG_OPTIONS='max_connections = 50' \
+	$(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka -n $(NODES) -p broker.heartbeat.interval.ms=1000 \
+	-l RELAY1:PLAINTEXT:proxied -l RELAY2:PLAINTEXT:proxied
+.PHONY: chaos check-chaos
+chaos: all $(check_LIBRARIES) tests/chaos/chaos
+	@$(CHAOS_SERVERS) tests/chaos/chaos
+check-chaos: all $(check_LIBRARIES) tests/chaos/chaos
+	@TAP_DRIVER="$(LOG_DRIVER)" $(CHAOS_SERVERS) $(SHELL) $(srcdir)/tests/run-list check-chaos tests/chaos/chaos
+CLEANFILES += $(EXTRA_PROGRAMS) tests/chaos/chaos.log tests/chaos/chaos.trs $(PG_TESTS:=.log) $(PG_TESTS:=.trs) $(E2E_TESTS:=.log) $(E2E_TESTS:=.trs)
+
+# Each call of libpq, librdkafka and the allocator fails once; test.sh takes a sample. Some ten minutes.
+.PHONY: sweep
+sweep: all $(check_LIBRARIES) $(E2E_VARIANTS) tests/e2e/test_sweep
+	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" PGOUTBOX_SWEEP_RUNS=all $(srcdir)/tests/with-postgres \
+		$(srcdir)/tests/with-kafka $(SHELL) $(srcdir)/tests/run-list sweep tests/e2e/test_sweep
+
+# SOAK=-t 600 makes it shorter; see tests/soak/soak.
+.PHONY: soak
+soak: all tests/support/outbox-writer tests/support/outbox-audit
+	srcdir='$(srcdir)' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka $(srcdir)/tests/soak/soak $(SOAK)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/conninfo.h"
+#include "source/refusal.h"
 #include "source/session.h"
 
 #define OLDEST_SERVER 140000
@@ -21,6 +23,7 @@ static int
 connection_error(const PGconn *conn, struct error *err)
 {
 	char text[sizeof(err->message)];
+	const char *hint;
 	size_t len;
 
 	snprintf(text, sizeof(text), "%s", conn == NULL ? "out of memory" : PQerrorMessage(conn));
@@ -32,20 +35,23 @@ connection_error(const PGconn *conn, struct error *err)
 	error_set(err, ERR_RETRY, "could not connect to PostgreSQL: %s", text);
 	if (conn != NULL && PQconnectionNeedsPassword(conn))
 		return error_hint(err, "set database.password_file, or name a password file by PGPASSFILE");
-	return error_hint(err, "check the connection string: host, port, dbname and user");
+	hint = refusal_hint(text);
+	return error_hint(err, "%s", hint != NULL ? hint : "check the connection string: host, port, dbname and user");
 }
 
 int
-conn_open(const char *conninfo, const char *password, PGconn **ret_conn, struct error *err)
+conn_open(const char *conninfo, const char *password, const char *sslpassword, PGconn **ret_conn,
+          struct error *err)
 {
 	/* What is expanded from dbname overrides what comes before it, but not what comes after. */
 	const char *keywords[] = {"connect_timeout", "dbname", "fallback_application_name", "client_encoding",
-	                          "password", NULL};
-	const char *values[] = {CONN_TIMEOUT_S, conninfo, "pgoutboxctl", "UTF8", password, NULL};
+	                          "password", "sslpassword", NULL};
+	/* libpq passes over what is empty. */
+	const char *values[] = {CONN_TIMEOUT_S, conninfo, "pgoutboxctl", "UTF8", password, sslpassword, NULL};
 	PGconn *conn __attribute__((cleanup(conn_close))) = NULL;
 
-	if (password == NULL || *password == '\0')
-		keywords[4] = NULL;
+	if (refusal_check_conninfo(conninfo, conninfo_has_password(conninfo), err) != 0)
+		return -1;
 	conn = PQconnectdbParams(keywords, values, 1);
 	if (conn == NULL || PQstatus(conn) != CONNECTION_OK)
 		return connection_error(conn, err);

@@ -8,9 +8,11 @@
 
 #define CONN_TIMEOUT_S "10" /* for each address, where the conninfo says nothing else */
 
-/* password may be NULL or "". ERR_RETRY when the server cannot be reached or refuses, ERR_CONFIG when it is too old.
- * Notices are swallowed. The caller closes *ret_conn. */
-int conn_open(const char *conninfo, const char *password, PGconn **ret_conn, struct error *err)
+/* password and sslpassword (of the client's key) may be NULL or "". ERR_RETRY when the server cannot be reached or
+ * refuses, ERR_CONFIG when the conninfo cannot be read or the server is too old. Notices are swallowed. The caller
+ * closes *ret_conn. */
+int conn_open(const char *conninfo, const char *password, const char *sslpassword, PGconn **ret_conn,
+              struct error *err)
 	__attribute__((warn_unused_result));
 void conn_close(PGconn **conn); /* for cleanup attributes too */
 

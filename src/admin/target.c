@@ -19,8 +19,8 @@ static int
 connect_target(const struct config *cfg, const char *database, struct target *t, struct error *err)
 {
 	if (database != NULL)
-		return conn_open(database, NULL, &t->conn, err);
-	return conn_open(cfg->database.conninfo, cfg->database.password, &t->conn, err);
+		return conn_open(database, NULL, NULL, &t->conn, err);
+	return conn_open(cfg->database.conninfo, cfg->database.password, cfg->database.sslpassword, &t->conn, err);
 }
 
 int

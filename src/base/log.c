@@ -1,6 +1,7 @@
 /* log.c - a priority, an id and words in, one line out.
  *
  * The line is made on the stack: it can be written when memory is out. Knows nothing of who logs, and keeps errno.
+ * How it gets out without holding anybody up is log_writer.c's.
  */
 #include "base/log.h"
 
@@ -28,6 +29,8 @@ struct line {
 	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + sizeof((struct error *)NULL)->hint)];
 	size_t len;
 };
+
+_Static_assert(sizeof(((struct line *)NULL)->data) <= LOG_WRITER_LINE_MAX, "the writer takes any line");
 
 static const struct level {
 	int priority;
@@ -187,9 +190,9 @@ add_head(struct line *line, const struct log *log, int priority, const char *id)
 		add_str(line, "\"");
 }
 
-/* What the reader of the log cannot take is lost: there is nobody left to tell. */
+/* What cannot be written is lost: there is nobody left to tell. */
 static void
-write_line(int fd, const struct line *line)
+write_directly(int fd, const struct line *line)
 {
 	size_t done = 0;
 
@@ -215,19 +218,63 @@ is_dropped(const struct log *log, int priority, const char *id)
 }
 
 static void
+make_line(struct line *line, const struct log *log, int priority, const char *id, const char *message, const char *hint)
+{
+	line->len = 0;
+	add_head(line, log, priority, id);
+	add_field(line, log->format, "msg", message);
+	if (hint[0] != '\0')
+		add_field(line, log->format, "hint", hint);
+	add_str(line, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
+}
+
+static void
 write_entry(const struct log *log, int priority, const char *id, const char *message, const char *hint)
 {
 	int saved_errno = errno;
 	struct line line;
 
-	line.len = 0;
-	add_head(&line, log, priority, id);
-	add_field(&line, log->format, "msg", message);
-	if (hint[0] != '\0')
-		add_field(&line, log->format, "hint", hint);
-	add_str(&line, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
-	write_line(log->fd, &line);
+	make_line(&line, log, priority, id, message, hint);
+	if (log->writer != NULL)
+		log_writer_put(log->writer, line.data, line.len);
+	else
+		write_directly(log->fd, &line);
 	errno = saved_errno;
+}
+
+static size_t
+tell_dropped(const void *ctx, uint64_t dropped, char *ret_line, size_t size)
+{
+	struct line line;
+	char text[64];
+
+	snprintf(text, sizeof text, "%" PRIu64 " entries were lost here", dropped);
+	make_line(&line, ctx, LOG_WARNING, "log-dropped", text, "whatever takes the log from standard error was stuck or too slow");
+	assert(line.len <= size);
+	memcpy(ret_line, line.data, line.len);
+	return line.len;
+}
+
+int
+log_start(struct log *log, struct error *err)
+{
+	struct log_writer_options opt = {.fd = log->fd, .tell_dropped = tell_dropped, .ctx = log};
+
+	return log_writer_new(&opt, &log->writer, err);
+}
+
+void
+log_stop(struct log *log)
+{
+	if (log->writer != NULL && !log_writer_free(log->writer, LOG_STOP_US))
+		log->fd = -1;
+	log->writer = NULL;
+}
+
+uint64_t
+log_dropped(const struct log *log)
+{
+	return log->writer != NULL ? log_writer_dropped(log->writer) : 0;
 }
 
 void

@@ -2,15 +2,17 @@
  *
  * Priorities are syslog's (LOG_ERR ... LOG_DEBUG). Each message has a stable id (lower case, words joined by
  * hyphens) that operators may match on; the text may change. Payloads and secrets never go in.
- * Thread-safe: one write(2) a line.
+ * Thread-safe: one write(2) a line. Never asks for memory after log_start().
  */
 #ifndef PGOUTBOX_BASE_LOG_H
 #define PGOUTBOX_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 #include "base/error.h"
+#include "base/log_writer.h"
 
 enum log_format {
 	LOG_FORMAT_LOGFMT, /* ts=... level=info id=lane-owned msg="..." */
@@ -22,10 +24,22 @@ struct log {
 	int level; /* entries above this priority number are dropped */
 	enum log_format format;
 	bool journal; /* begin each line with "<6>" and leave the timestamp to the journal */
+	struct log_writer *writer; /* NULL = callers write their lines themselves, and wait for fd as long as it takes */
 };
 
-/* journal is set where JOURNAL_STREAM names fd's device and inode (see systemd.exec(5)). */
+/* The writer is not there yet: what a program says while it starts is out before it goes on. journal is set where JOURNAL_STREAM names fd's device and inode (see systemd.exec(5)). */
 void log_init(struct log *log, int fd, int level, enum log_format format);
+
+/* From here on nobody is held up by an fd that takes no text, see log_writer.h. The log stays where it is until log_stop(). ERR_FATAL: no
+ * memory, no thread. */
+int log_start(struct log *log, struct error *err) __attribute__((warn_unused_result));
+
+/* Writes what waits, for LOG_STOP_US at the most, and is again as after log_init(). An fd that took nothing for so long gets nothing any more. */
+#define LOG_STOP_US INT64_C(1000000)
+void log_stop(struct log *log);
+
+/* Entries that were lost since log_start() because fd took no text. */
+uint64_t log_dropped(const struct log *log);
 
 /* A text longer than 2 kB is cut; newlines and control bytes are escaped. */
 void log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)

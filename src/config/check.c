@@ -6,6 +6,8 @@
 
 #include "config/conninfo.h"
 #include "config/options.h"
+#include "config/secret.h"
+#include "config/syntax.h"
 #include "config/value.h"
 
 /* A value as the file would have it, of an option directly in the section outbox or database. */
@@ -84,12 +86,55 @@ check_columns(const struct config *cfg, struct config_problems *problems)
 		                "\"settle: delete\"");
 }
 
+/* One that is given twice would sooner or later be changed in one place only. */
 static void
 check_password(const struct config *cfg, struct config_problems *problems)
 {
-	if (cfg->database.password_file[0] != '\0' && conninfo_has_password(cfg->database.conninfo))
-		config_complain(cfg, "database.password_file", problems, CONFIG_ERROR,
-		                "the connection string has a password too; remove it there");
+	const struct database_config *db = &cfg->database;
+	const char *path;
+
+	if (db->password_file[0] == '\0' && db->sslpassword_file[0] == '\0')
+		return;
+	path = db->password_file[0] != '\0' ? "database.password_file" : "database.sslpassword_file";
+	if (conninfo_has_password(db->conninfo))
+		config_complain(cfg, path, problems, CONFIG_ERROR,
+		                "the connection string has a password too; give each by its file, password_file or "
+		                "sslpassword_file");
+}
+
+static bool
+is_given(const struct config_properties *properties, const char *name)
+{
+	for (size_t i = 0; i < properties->count; i++)
+		if (strcmp(properties->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What comes from a file is shown nowhere, which rests on its name. */
+static void
+check_property_file(const struct config *cfg, const struct config_property *p, struct config_problems *problems)
+{
+	char path[192];
+	struct error err;
+
+	(void)snprintf(path, sizeof(path), "kafka.property_files.%s", p->name);
+	if (syntax_path(p->value, &err) < 0)
+		config_complain_error(cfg, path, problems, CONFIG_ERROR, &err);
+	else if (p->value[0] == '\0')
+		config_complain(cfg, path, problems, CONFIG_ERROR, "names no file; remove the line");
+	if (!secret_name(slice_from(p->name)))
+		config_complain(cfg, path, problems, CONFIG_ERROR,
+		                "is no secret property of librdkafka; set it in kafka.properties");
+	else if (is_given(&cfg->kafka.properties, p->name))
+		config_complain(cfg, path, problems, CONFIG_ERROR, "is in kafka.properties too; remove it there");
+}
+
+static void
+check_property_files(const struct config *cfg, struct config_problems *problems)
+{
+	for (size_t i = 0; i < cfg->kafka.property_files.count; i++)
+		check_property_file(cfg, &cfg->kafka.property_files.items[i], problems);
 }
 
 void
@@ -99,4 +144,5 @@ check_options(const struct config *cfg, struct config_problems *problems)
 	check_hold(cfg, problems);
 	check_columns(cfg, problems);
 	check_password(cfg, problems);
+	check_property_files(cfg, problems);
 }

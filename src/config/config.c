@@ -15,23 +15,15 @@
 #include "config/document.h"
 #include "config/loader.h"
 #include "config/options.h"
-#include "config/password.h"
 #include "config/secret.h"
-
-static void
-wipe(char *text)
-{
-	if (text != NULL)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
+#include "config/secret_files.h"
 
 static void
 properties_done(struct config_properties *properties)
 {
 	for (size_t i = 0; i < properties->count; i++) {
 		free(properties->items[i].name);
-		wipe(properties->items[i].value);
+		secret_wipe(properties->items[i].value);
 	}
 	free(properties->items);
 }
@@ -44,11 +36,13 @@ config_done(struct config *cfg)
 		void *field = (char *)cfg + options_find_section(opt->section)->offset + opt->offset;
 
 		if (opt->kind == OPTION_STRING)
-			wipe(*(char **)field);
+			secret_wipe(*(char **)field);
 		else if (opt->kind == OPTION_PROPERTIES)
 			properties_done(field);
 	}
-	wipe(cfg->database.password);
+	secret_wipe(cfg->database.password);
+	secret_wipe(cfg->database.sslpassword);
+	properties_done(&cfg->kafka.secrets);
 	for (size_t i = 0; i < cfg->places_count; i++)
 		free(cfg->places[i].path);
 	free(cfg->places);
@@ -199,27 +193,6 @@ read_file(const char *path, struct buf *text, bool *ret_exposed, struct config_p
 	return rc < 0 ? -1 : check_length(path, text->len, problems);
 }
 
-static void
-load_password(struct config *cfg, struct config_problems *problems)
-{
-	const char *path = cfg->database.password_file;
-	char *password;
-	bool exposed;
-	struct error err;
-
-	if (path == NULL || path[0] == '\0')
-		return;
-	if (password_read(path, &password, &exposed, &err) < 0) {
-		config_complain_error(cfg, "database.password_file", problems, CONFIG_ERROR, &err);
-		return;
-	}
-	wipe(cfg->database.password);
-	cfg->database.password = password;
-	if (exposed)
-		config_complain(cfg, "database.password_file", problems, CONFIG_WARNING,
-		                "everybody on this machine can read \"%s\"; chmod it to 0600 or 0640", path);
-}
-
 /* A file that everybody can read should not hold a secret. */
 static void
 warn_exposed(const struct config *cfg, struct config_problems *problems)
@@ -240,8 +213,8 @@ warn_exposed(const struct config *cfg, struct config_problems *problems)
 	}
 }
 
-int
-config_load(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
+static int
+load(const char *path, bool beside, config_check *also, struct config *ret_cfg, struct config_problems *problems)
 {
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config cfg = {0};
@@ -251,10 +224,22 @@ config_load(const char *path, config_check *also, struct config *ret_cfg, struct
 	if (read_file(path, &text, &exposed, problems) < 0)
 		return -1;
 	build(path, (struct slice){buf_str(&text), text.len}, &cfg, problems);
-	load_password(&cfg, problems);
+	secret_files_load(&cfg, beside, problems);
 	if (also != NULL && cfg.kafka.topic != NULL) /* it is where memory lasted for the defaults */
 		also(&cfg, problems);
 	if (exposed && problems->errors == errors_before)
 		warn_exposed(&cfg, problems);
 	return hand_over(&cfg, ret_cfg, problems, errors_before);
+}
+
+int
+config_load(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
+{
+	return load(path, false, also, ret_cfg, problems);
+}
+
+int
+config_load_beside(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
+{
+	return load(path, true, also, ret_cfg, problems);
 }

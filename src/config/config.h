@@ -87,13 +87,19 @@ struct config_problems {
 /* A check of what only other rooms know: it adds to problems. Options that were wrong have their defaults then. */
 typedef void config_check(const struct config *cfg, struct config_problems *problems);
 
-/* Reads and checks the file, and the password file that it names; also may be NULL. Blocks on those two files only; needs no server.
+/* Reads and checks the file, and the files of secrets that it names; also may be NULL. Blocks on those files only;
+ * needs no server.
  * 0: *ret_cfg is complete, the caller ends it with config_done(); problems may hold warnings.
  * -1: *ret_cfg is untouched and problems holds at least one error. */
 int config_load(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
 	__attribute__((warn_unused_result));
 
-/* The same for a text in memory; file is its name in messages. Opens nothing: the password is left empty. */
+/* The same for a tool beside the daemon, run by somebody who may not be allowed to read the daemon's secrets, or before
+ * they are there: what is wrong with a file of the database's is a warning, and Kafka's are not opened. */
+int config_load_beside(const char *path, config_check *also, struct config *ret_cfg, struct config_problems *problems)
+	__attribute__((warn_unused_result));
+
+/* The same for a text in memory; file is its name in messages. Opens nothing: the passwords are left empty. */
 int config_parse(const char *file, struct slice text, struct config *ret_cfg, struct config_problems *problems)
 	__attribute__((warn_unused_result));
 

@@ -16,14 +16,18 @@ is_quoted(const struct option *opt)
 	return opt->kind == OPTION_STRING;
 }
 
+/* Where the map as a whole is public, its values are no secrets whatever their names: paths, for example. */
 static void
-print_properties(const struct config_properties *properties, struct buf *out)
+print_properties(const struct option *opt, const struct config_properties *properties, struct buf *out)
 {
 	buf_add_str(out, properties->count == 0 ? " {}\n" : "\n");
 	for (size_t i = 0; i < properties->count; i++) {
 		struct buf value __attribute__((cleanup(buf_done))) = BUF_INIT;
 
-		secret_property(&value, properties->items[i].name, properties->items[i].value);
+		if (opt->secret)
+			secret_property(&value, properties->items[i].name, properties->items[i].value);
+		else
+			buf_add_str(&value, properties->items[i].value);
 		buf_add_str(out, "    ");
 		quote_yaml(out, properties->items[i].name);
 		buf_add_str(out, ": ");
@@ -68,7 +72,7 @@ config_print(const struct config *cfg, struct buf *out)
 		if (opt->kind == OPTION_COLUMNS)
 			buf_add_char(out, '\n');
 		else if (opt->kind == OPTION_PROPERTIES)
-			print_properties((const struct config_properties *)(const void *)(base + opt->offset), out);
+			print_properties(opt, (const struct config_properties *)(const void *)(base + opt->offset), out);
 		else
 			print_scalar(opt, base, out);
 	}

@@ -81,6 +81,22 @@ next_word(const char **p, struct word *ret_word, struct error *err)
 	return 1;
 }
 
+/* libpq ends a password at the first "@", and looks for none behind a "/". The rest of one that was pasted as it is
+ * would become part of the host or the port, and stand in messages. */
+static int
+check_uri(const char *text, struct error *err)
+{
+	const char *authority = strstr(text, "://") + 3;
+	const char *colon = strchr(authority, ':');
+	const char *at = strrchr(authority, '@');
+
+	if (colon == NULL || at == NULL || colon > at || authority + strcspn(authority, "@/") == at)
+		return 0;
+	error_set(err, ERR_CONFIG, "the connection string has an \"@\" or a \"/\" where a URI cannot have one");
+	return error_hint(err, "in a password \"@\" is written %%40, \"/\" %%2F and \"%%\" %%25; better put it into "
+	                       "password_file");
+}
+
 int
 conninfo_check(const char *text, struct error *err)
 {
@@ -88,7 +104,7 @@ conninfo_check(const char *text, struct error *err)
 	int rc;
 
 	if (is_uri(text))
-		return 0;
+		return check_uri(text, err);
 	if (strstr(text, "://") != NULL && strchr(text, '=') == NULL) {
 		error_set(err, ERR_CONFIG, "the connection string is a URI of another kind");
 		return error_hint(err, "a PostgreSQL URI begins with postgresql://");

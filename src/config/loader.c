@@ -39,7 +39,8 @@ loader_defaults(struct config *cfg)
 			return -1;
 	}
 	cfg->database.password = strdup("");
-	return cfg->database.password == NULL ? -1 : 0;
+	cfg->database.sslpassword = strdup("");
+	return cfg->database.password == NULL || cfg->database.sslpassword == NULL ? -1 : 0;
 }
 
 static void

@@ -63,13 +63,15 @@ trim(const char *text, size_t len)
 }
 
 static int
-check_text(const char *path, const char *text, size_t len, struct error *err)
+check_text(const char *path, const char *text, size_t len, bool lines, struct error *err)
 {
-	if (len == 0)
-		return error_set(err, ERR_CONFIG, "\"%s\" is empty", path);
+	if (len == 0) {
+		error_set(err, ERR_CONFIG, "\"%s\" is empty", path);
+		return error_hint(err, "write the secret into it, and nothing else");
+	}
 	if (len > PASSWORD_MAX)
 		return error_set(err, ERR_CONFIG, "\"%s\" is longer than %d bytes", path, PASSWORD_MAX);
-	if (memchr(text, '\n', len) != NULL) {
+	if (!lines && memchr(text, '\n', len) != NULL) {
 		error_set(err, ERR_CONFIG, "\"%s\" has more than one line", path);
 		return error_hint(err, "it should hold the password and nothing else");
 	}
@@ -78,8 +80,8 @@ check_text(const char *path, const char *text, size_t len, struct error *err)
 	return 0;
 }
 
-int
-password_read(const char *path, char **ret_password, bool *ret_exposed, struct error *err)
+static int
+read_secret(const char *path, bool lines, char **ret_text, bool *ret_exposed, struct error *err)
 {
 	char text[PASSWORD_MAX + 3]; /* the longest, its end of line, and one byte too many */
 	struct stat st = {0};
@@ -97,7 +99,7 @@ password_read(const char *path, char **ret_password, bool *ret_exposed, struct e
 	if (got < 0)
 		return -1;
 	len = trim(text, (size_t)got);
-	if (check_text(path, text, len, err) == 0) {
+	if (check_text(path, text, len, lines, err) == 0) {
 		copy = strndup(text, len);
 		if (copy == NULL)
 			error_set(err, ERR_RETRY, "out of memory");
@@ -105,7 +107,19 @@ password_read(const char *path, char **ret_password, bool *ret_exposed, struct e
 	explicit_bzero(text, sizeof(text));
 	if (copy == NULL)
 		return -1;
-	*ret_password = copy;
+	*ret_text = copy;
 	*ret_exposed = (st.st_mode & S_IROTH) != 0;
 	return 0;
+}
+
+int
+password_read(const char *path, char **ret_password, bool *ret_exposed, struct error *err)
+{
+	return read_secret(path, false, ret_password, ret_exposed, err);
+}
+
+int
+password_read_lines(const char *path, char **ret_text, bool *ret_exposed, struct error *err)
+{
+	return read_secret(path, true, ret_text, ret_exposed, err);
 }

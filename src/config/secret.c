@@ -2,6 +2,7 @@
 #include "config/secret.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,7 +31,8 @@ secret_name(struct slice name)
 	static const char *const words[] = {"password", "passwd", "passphrase", "secret", "jaas", "credential",
 	                                    ".key", "_key", "oauthbearer.config", "kinit.cmd"};
 
-	if (ends_with(name, ".location") || ends_with(name, "_file") || ends_with(name, ".url"))
+	if (ends_with(name, ".location") || ends_with(name, "_file") || ends_with(name, ".file") ||
+	    ends_with(name, ".url"))
 		return false;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (contains(name, words[i]))
@@ -114,4 +116,12 @@ secret_uri(struct buf *out, const char *uri)
 		head++;
 	buf_add(out, rest, head);
 	add_parameters(out, rest + head);
+}
+
+void
+secret_wipe(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
 }

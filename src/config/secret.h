@@ -19,4 +19,7 @@ void secret_property(struct buf *out, const char *name, const char *value);
  * is hidden rather than less. */
 void secret_uri(struct buf *out, const char *uri);
 
+/* Frees a secret after overwriting it. NULL is fine. */
+void secret_wipe(char *text);
+
 #endif

@@ -206,7 +206,8 @@ syntax_path(const char *text, struct error *err)
 {
 	if (text[0] == '\0' || text[0] == '/')
 		return 0;
-	refuse(err, text, "is not an absolute path");
+	/* What stands in place of a secret file's path may be the secret itself: it is not quoted. */
+	error_set(err, ERR_CONFIG, "is not an absolute path");
 	return error_hint(err, "begin it with \"/\": the daemon does not run in the directory of this file");
 }
 

@@ -6,11 +6,12 @@
 
 /* legal_moves[from] is a bit set of states. */
 static const unsigned legal_moves[EV_STATES] = {
-	[EV_CLAIMED] = 1U << EV_SENT | 1U << EV_REFUSED | 1U << EV_POISONED,
-	[EV_SENT] = 1U << EV_ACKED | 1U << EV_REFUSED | 1U << EV_POISONED,
-	[EV_ACKED] = 1U << EV_SETTLED,
-	[EV_REFUSED] = 0,
-	[EV_POISONED] = 1U << EV_SETTLED,
+	[EV_CLAIMED] = 1U << EV_SENT | 1U << EV_REFUSED | 1U << EV_HELD | 1U << EV_POISONED,
+	[EV_SENT] = 1U << EV_ACKED | 1U << EV_REFUSED | 1U << EV_HELD | 1U << EV_POISONED,
+	[EV_ACKED] = 1U << EV_SETTLED | 1U << EV_REFUSED,
+	[EV_REFUSED] = 1U << EV_HELD,
+	[EV_HELD] = 0,
+	[EV_POISONED] = 1U << EV_SETTLED | 1U << EV_REFUSED,
 	[EV_SETTLED] = 0,
 };
 
@@ -46,7 +47,7 @@ batch_add(struct batch *b)
 {
 	struct slot *slot = &b->slots[b->count++];
 
-	*slot = (struct slot){.batch = b, .state = EV_CLAIMED};
+	*slot = (struct slot){.batch = b, .state = EV_CLAIMED, .partition = -1};
 	b->counts[EV_CLAIMED]++;
 	return slot;
 }
@@ -60,6 +61,7 @@ batch_move(struct slot *slot, enum event_state to)
 	b->counts[slot->state]--;
 	b->counts[to]++;
 	slot->state = to;
+	slot->offered |= to == EV_SENT;
 }
 
 bool
@@ -106,14 +108,23 @@ batch_settle_end(struct batch *b, bool committed)
 	return taken;
 }
 
-int64_t
-batch_lowest_open(const struct batch *b)
+void
+batch_abandon(struct batch *b)
 {
-	for (size_t i = 0; i < b->count; i++) {
-		enum event_state state = b->slots[i].state;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->slots[i].state == EV_ACKED || b->slots[i].state == EV_POISONED)
+			batch_move(&b->slots[i], EV_REFUSED);
+}
 
-		if (state == EV_CLAIMED || state == EV_SENT || state == EV_REFUSED)
-			return b->slots[i].ev.id;
-	}
-	return INT64_MAX;
+int64_t
+batch_take_refused(struct batch *b)
+{
+	int64_t lowest = INT64_MAX;
+
+	for (size_t i = b->count; i-- > 0 && b->counts[EV_REFUSED] > 0;)
+		if (b->slots[i].state == EV_REFUSED) {
+			lowest = b->slots[i].ev.id;
+			batch_move(&b->slots[i], EV_HELD);
+		}
+	return lowest;
 }

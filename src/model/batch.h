@@ -18,6 +18,7 @@ enum event_state {
 	EV_SENT,     /* with the producer, no report yet */
 	EV_ACKED,    /* Kafka has it: to be settled */
 	EV_REFUSED,  /* not now: stays unsent in the database, to be claimed again */
+	EV_HELD,     /* the same, but whatever holds it back knows from where to look again */
 	EV_POISONED, /* never as it is: to be parked */
 	EV_SETTLED,  /* the database knows: sent or parked */
 	EV_STATES
@@ -30,9 +31,11 @@ struct slot {
 	struct batch *batch;
 	uint64_t tid; /* row version as locked: block << 16 | offset; good only while the batch is attached */
 	enum event_state state;
+	bool offered;       /* was with the producer */
 	bool settling;      /* in the settle that is under way */
 	const char *reason; /* why poisoned, NULL else; the batch's */
 	const char *topic;  /* as routed, NULL before; the batch's */
+	int32_t partition;  /* of a stranded event, -1 = not known */
 };
 
 struct batch {
@@ -43,6 +46,7 @@ struct batch {
 	size_t bytes;        /* keys and payloads */
 	bool attached;       /* the claiming transaction is open: tids are good */
 	bool full;           /* the claim met its limit: there may be more */
+	bool probe;          /* claimed to try one event on a topic that refused others */
 	int64_t claimed_us;  /* monotonic, when the claim's answer came */
 	int64_t produced_us; /* monotonic, when the last event was handed over */
 	void *backing;       /* what the slices point into, freed with the batch */
@@ -72,7 +76,10 @@ size_t batch_unsettled(const struct batch *b);
 size_t batch_settle_begin(struct batch *b);
 size_t batch_settle_end(struct batch *b, bool committed); /* not committed: all is as it was before */
 
-/* The lowest id that was neither sent nor parked, INT64_MAX when there is none: claims must look from there again. */
-int64_t batch_lowest_open(const struct batch *b);
+/* What was acknowledged or poisoned will not be settled by us: somebody else has its rows. */
+void batch_abandon(struct batch *b);
+
+/* Claims must look again from the lowest id that was refused: returns it and keeps it in mind no longer (EV_HELD). INT64_MAX: none. */
+int64_t batch_take_refused(struct batch *b);
 
 #endif

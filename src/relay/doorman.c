@@ -123,7 +123,7 @@ on_lost(void *ctx, const struct error *err)
 
 	log_error(d->sh->log, LOG_WARNING, "bell-lost", err);
 	link_down(&d->link);
-	if (err->kind == ERR_CONFIG)
+	if (err->kind != ERR_RETRY)
 		d->sh->failed(d->sh->ctx, err);
 }
 

@@ -6,10 +6,12 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 #define IN_VAIN_MAX 4 /* one topic's limit may cost a few producers; more is an outage */
 #define REBUILD_MIN_MS 100
 #define REBUILD_MAX_MS 10000
+#define RESTART_US 1000000 /* so long a restart waits for the reports of what was purged */
 
 struct outlet {
 	struct watch timer; /* first: the timer is the outlet */
@@ -18,9 +20,12 @@ struct outlet {
 	struct producer *producer; /* NULL between a fatal one and the next */
 	struct backoff rebuild;
 	bool broken;     /* turned fatal: to be dropped from the loop */
+	bool purged;     /* nothing goes out through this one any more */
+	int64_t restart_us; /* purged: it is dropped then at the latest; CLOCK_NEVER */
 	int64_t make_us; /* without a producer: when to try the next one */
 	int in_vain;  /* producers that turned fatal one after the other without an acknowledgement */
 	bool up;
+	bool reachable;
 	int64_t last_report_us; /* or the first send after quiet */
 	int64_t down_since_us;
 };
@@ -58,6 +63,8 @@ on_report(void *ctx, const struct report *r)
 		set_up(o, true, NULL);
 	}
 	o->events.report(o->events.ctx, r->opaque, r);
+	if (o->restart_us != CLOCK_NEVER && outlet_in_flight(o) == 0)
+		o->timer.deadline_us = o->restart_us = 0;
 }
 
 static void
@@ -65,6 +72,7 @@ on_reachable(void *ctx, bool up, const char *reason)
 {
 	struct outlet *o = ctx;
 
+	o->reachable = up;
 	set_up(o, up, reason);
 }
 
@@ -75,6 +83,7 @@ on_fatal(void *ctx, const char *reason)
 
 	log_write(o->opt.log, LOG_ERR, "producer-fatal", "the Kafka producer cannot go on and is made anew: %s", reason);
 	o->broken = true;
+	FAILPOINT(producer_broken);
 	if (++o->in_vain >= IN_VAIN_MAX)
 		set_up(o, false, reason);
 	o->timer.deadline_us = clock_mono_us();
@@ -119,10 +128,12 @@ give_up_producer(struct outlet *o, int64_t now_us)
 {
 	o->opt.producer.batch_bytes = producer_batch_bytes(o->producer);
 	drop_producer(o);
-	o->broken = false;
-	o->make_us = now_us + backoff_next_ms(&o->rebuild) * 1000LL;
+	o->make_us = o->broken ? now_us + backoff_next_ms(&o->rebuild) * 1000LL : now_us;
+	o->broken = o->purged = false;
+	o->restart_us = CLOCK_NEVER;
 	metrics_add(o->opt.metrics, METRIC_PRODUCER_REBUILDS, 1);
 	o->events.rebuilt(o->events.ctx);
+	FAILPOINT(producer_dropped);
 }
 
 static void
@@ -136,6 +147,7 @@ try_producer(struct outlet *o, int64_t now_us)
 	}
 	if (o->producer == NULL)
 		o->timer.deadline_us = o->make_us;
+	FAILPOINT_IF(o->producer != NULL, producer_made);
 }
 
 /* Looks for a stall as long as messages are in flight; otherwise sleeps. */
@@ -161,10 +173,12 @@ fire(struct watch *w, short revents, int64_t now_us)
 
 	(void)revents;
 	o->timer.deadline_us = CLOCK_NEVER;
-	if (o->broken)
+	if (o->broken || now_us >= o->restart_us)
 		give_up_producer(o, now_us);
 	if (o->producer == NULL)
 		try_producer(o, now_us);
+	else if (o->purged)
+		o->timer.deadline_us = o->restart_us;
 	else
 		check_stall(o, now_us);
 }
@@ -178,7 +192,8 @@ outlet_new(const struct outlet_options *opt, const struct outlet_events *events,
 		return error_set(err, ERR_FATAL, "out of memory");
 	o->opt = *opt;
 	o->events = *events;
-	o->up = true;
+	o->up = o->reachable = true;
+	o->restart_us = CLOCK_NEVER;
 	o->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
 	backoff_init(&o->rebuild, REBUILD_MIN_MS, REBUILD_MAX_MS, (uint64_t)clock_mono_us());
 	if (loop_add(opt->loop, &o->timer, err) != 0) {
@@ -216,7 +231,7 @@ outlet_free(struct outlet *o)
 int
 outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum send_class *ret_class, struct error *err)
 {
-	if (o->producer == NULL || o->broken) {
+	if (o->producer == NULL || o->broken || o->purged) {
 		*ret_class = SEND_OUTAGE;
 		return error_set(err, ERR_RETRY, "the Kafka producer is being made anew");
 	}
@@ -237,8 +252,20 @@ outlet_warm_topic(struct outlet *o, const char *topic)
 void
 outlet_purge(struct outlet *o)
 {
-	if (o->producer != NULL)
-		producer_purge(o->producer);
+	if (o->producer == NULL)
+		return;
+	o->purged = true;
+	producer_purge(o->producer);
+}
+
+void
+outlet_restart(struct outlet *o)
+{
+	if (o->producer == NULL)
+		return;
+	outlet_purge(o);
+	o->restart_us = outlet_in_flight(o) == 0 ? 0 : clock_mono_us() + RESTART_US;
+	o->timer.deadline_us = o->restart_us;
 }
 
 size_t
@@ -251,4 +278,16 @@ bool
 outlet_serves(const struct outlet *o)
 {
 	return o->up;
+}
+
+bool
+outlet_reachable(const struct outlet *o)
+{
+	return o->reachable;
+}
+
+int32_t
+outlet_partition(const struct outlet *o, const char *topic, struct slice key)
+{
+	return o->producer != NULL ? producer_partition(o->producer, topic, key) : -1;
 }

@@ -47,8 +47,16 @@ void outlet_abandon(struct outlet *o);
 int outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum send_class *ret_class, struct error *err)
 	__attribute__((warn_unused_result));
 void outlet_warm_topic(struct outlet *o, const char *topic);
+
+/* Nothing leaves any more from this call on, and outlet_send() takes nothing. What was in flight is reported, SEND_OUTAGE
+ * unless it was acknowledged in time. After a restart a new producer follows, and rebuilt() for what was not reported. */
 void outlet_purge(struct outlet *o);
+void outlet_restart(struct outlet *o);
 size_t outlet_in_flight(const struct outlet *o);
 bool outlet_serves(const struct outlet *o);
+bool outlet_reachable(const struct outlet *o); /* a broker is there, though it may acknowledge nothing */
+
+/* The partition that a key goes to; -1 = not known yet. */
+int32_t outlet_partition(const struct outlet *o, const char *topic, struct slice key);
 
 #endif

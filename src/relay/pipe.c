@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "relay/pipe_impl.h"
 
 #define RETRY_MIN_MS 100         /* pause after refused events */
@@ -30,17 +31,64 @@ on_owned(void *ctx, struct lane *l)
 
 	if (p->lost)
 		metrics_add(p->sh->metrics, METRIC_RECONNECTS, 1);
-	p->lost = false;
+	p->lost = p->trouble = false;
 	p->rung = true;
+	holds_forget(p->sh->holds, lane_number(l)); /* it looks from the bottom */
 	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));
 	p->sh->changed(p->sh->ctx);
 }
 
 static void
-drop_batch(struct pipe *p)
+drop_batch(struct pipe *p, struct batch *b)
 {
-	batch_free(p->batch);
-	p->batch = NULL;
+	if (b == p->batch)
+		p->batch = NULL;
+	batch_free(b);
+}
+
+/* The lane is nobody's, or somebody else's, for now. */
+static void
+lose_lane(struct pipe *p)
+{
+	struct batch *settling = p->settling;
+
+	p->settling = NULL;
+	if (settling != NULL && settling != p->batch)
+		stranded_retry(&p->stranded, clock_mono_us());
+	p->probe.topic[0] = '\0';
+	holds_forget(p->sh->holds, lane_number(p->lane));
+}
+
+static size_t
+to_settle(const struct pipe *p)
+{
+	return stranded_unsettled(&p->stranded) + (p->batch != NULL ? batch_unsettled(p->batch) : 0);
+}
+
+/* Batches that ask for nothing any more, though their lane is away. */
+static void
+drop_finished(struct pipe *p)
+{
+	struct batch *b;
+
+	while ((b = stranded_take_finished(&p->stranded)) != NULL)
+		drop_batch(p, b);
+	if (p->batch != NULL && batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
+		drop_batch(p, p->batch);
+}
+
+/* Another relay has the lane: what is acknowledged here may be sent again there. */
+static void
+give_up_settling(struct pipe *p)
+{
+	struct batch *b;
+
+	metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, to_settle(p));
+	for (int i = 0; i < p->stranded.count; i++)
+		batch_abandon(p->stranded.batches[i]);
+	if ((b = p->batch) != NULL)
+		batch_abandon(b);
+	drop_finished(p);
 }
 
 /* Another relay has the lane, and claimed whatever was not settled; or the server still runs a session that we lost. As long as
@@ -52,17 +100,15 @@ on_refused(void *ctx, struct lane *l)
 	int64_t now_us = clock_mono_us();
 
 	(void)l;
+	lose_lane(p);
 	p->wanted = false;
 	p->timer.deadline_us = CLOCK_NEVER;
 	p->reopen_us = now_us + backoff_next_ms(&p->reopen) * 1000LL;
-	if (p->batch != NULL && batch_reported(p->batch)) {
-		if (batch_unsettled(p->batch) > 0 && now_us < p->ghost_until_us)
-			p->timer.deadline_us = p->reopen_us;
-		else {
-			metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, batch_unsettled(p->batch));
-			drop_batch(p);
-		}
-	}
+	drop_finished(p);
+	if (to_settle(p) > 0 && now_us < p->ghost_until_us)
+		p->timer.deadline_us = p->reopen_us;
+	else
+		give_up_settling(p);
 	p->sh->changed(p->sh->ctx);
 }
 
@@ -76,12 +122,14 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 		p->batch->attached = false;
 	if (p->waits_lsn != 0)
 		publish_give_back(p);
+	lose_lane(p);
 	/* Attempts to connect again are the keeper's to tell about. */
 	log_write(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", "lane %d: %s", lane_number(l), err->message);
 	if (!p->lost)
 		p->ghost_until_us = now_us + GHOST_TIMEOUTS * p->sh->session_timeout_ms * 1000;
 	p->lost = true;
-	if (p->batch != NULL && batch_unsettled(p->batch) > 0)
+	FAILPOINT(lane_lost);
+	if (to_settle(p) > 0)
 		metrics_add(p->sh->metrics, METRIC_SETTLES_FAILED, 1);
 	p->reopen_us = now_us + backoff_next_ms(&p->reopen) * 1000LL;
 	if (err->kind == ERR_CONFIG)
@@ -90,17 +138,28 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 	pipe_step(p, now_us);
 }
 
-/* The keys of parked events, and of those of the batch that are to be parked. */
+static int
+add_poisoned(const struct batch *b, struct keyset *now)
+{
+	for (size_t i = 0; i < b->count && b->counts[EV_POISONED] > 0; i++)
+		if (b->slots[i].state == EV_POISONED && keyset_add(now, b->slots[i].ev.key) != 0)
+			return -1;
+	return 0;
+}
+
+/* The keys of parked events, and of those in hand that are to be parked. */
 static int
 list_held(const struct pipe *p, const PGresult *res, struct keyset *now)
 {
 	for (int row = 0; row < PQntuples(res); row++)
 		if (keyset_add(now, (struct slice){PQgetvalue(res, row, 0), (size_t)PQgetlength(res, row, 0)}) != 0)
 			return -1;
-	for (size_t i = 0; p->batch != NULL && p->sh->cfg->poison == POISON_BLOCK_KEY && i < p->batch->count; i++)
-		if (p->batch->slots[i].state == EV_POISONED && keyset_add(now, p->batch->slots[i].ev.key) != 0)
+	if (p->sh->cfg->poison != POISON_BLOCK_KEY)
+		return 0;
+	for (int i = 0; i < p->stranded.count; i++)
+		if (add_poisoned(p->stranded.batches[i], now) != 0)
 			return -1;
-	return 0;
+	return p->batch != NULL ? add_poisoned(p->batch, now) : 0;
 }
 
 static void
@@ -124,37 +183,78 @@ take_parked(struct pipe *p, const PGresult *res)
 }
 
 static void
-account_settled(struct pipe *p, const struct lane_result *r)
+account_settled(struct pipe *p, struct batch *b, const struct lane_result *r)
 {
 	uint64_t parked = 0;
 
 	/* A batch may be settled in parts: what is counted loses its reason. */
-	for (size_t i = 0; i < p->batch->count; i++)
-		if (p->batch->slots[i].state == EV_SETTLED && p->batch->slots[i].reason != NULL) {
-			p->batch->slots[i].reason = NULL;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->slots[i].state == EV_SETTLED && b->slots[i].reason != NULL) {
+			b->slots[i].reason = NULL;
 			parked++;
 		}
-	if (batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
+	if (batch_reported(b) && batch_unsettled(b) == 0)
 		metrics_add(p->sh->metrics, METRIC_BATCHES, 1);
 	metrics_add(p->sh->metrics, METRIC_EVENTS_PARKED, parked);
 	metrics_observe(p->sh->metrics, METRIC_SETTLE_SECONDS, r->elapsed_us);
+	FAILPOINT(settled);
+	FAILPOINT_IF(parked > 0, parked);
 }
 
-/* Everything about the batch is known and written: let it go, and wait a while if events were refused. */
+/* Refused events are claimed again, after a while if it was no fault of a topic's. */
 static void
-finish_batch(struct pipe *p, int64_t now_us)
+look_for_refused(struct pipe *p, struct batch *b, int64_t now_us)
 {
-	struct batch *b = p->batch;
+	int64_t from_id = batch_take_refused(b);
 
-	if (b->counts[EV_REFUSED] > 0)
-		lane_look_from(p->lane, batch_lowest_open(b));
-	if (publish_in_trouble(p, b)) {
-		if (p->rows > publish_rows_after_outage(p->sh))
-			p->rows = publish_rows_after_outage(p->sh);
-		p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;
+	if (from_id == INT64_MAX)
+		return;
+	lane_look_from(p->lane, from_id);
+	p->rung = true;
+	if (!p->trouble)
+		return;
+	p->trouble = false;
+	if (p->rows > publish_rows_after_outage(p->sh))
+		p->rows = publish_rows_after_outage(p->sh);
+	p->not_before_us = now_us + backoff_next_ms(&p->retry) * 1000LL;
+}
+
+/* Everything about the batch is known and written. */
+static void
+finish_batch(struct pipe *p, struct batch *b, int64_t now_us)
+{
+	look_for_refused(p, b, now_us);
+	drop_batch(p, b);
+}
+
+/* What Kafka kept and has told of now. Not while a claim is under way, which was made with all of it in mind. Returns what is to
+ * be settled of it. */
+static struct batch *
+look_after_stranded(struct pipe *p, int64_t now_us)
+{
+	struct batch *b, *due;
+	bool changed = false;
+	int64_t from_id;
+
+	if (p->stranded.count == 0)
+		return NULL;
+	while ((b = stranded_take_finished(&p->stranded)) != NULL) {
+		finish_batch(p, b, now_us);
+		changed = true;
+	}
+	changed |= now_us >= p->stranded.settle_due_us;
+	due = stranded_due(&p->stranded, now_us);
+	if (due != NULL || !changed)
+		return due;
+	/* A key is let go only here, together with the order to look from its first event that waits. */
+	for (int i = 0; i < p->stranded.count; i++)
+		look_for_refused(p, p->stranded.batches[i], now_us);
+	from_id = stranded_look_from(&p->stranded);
+	if (from_id != INT64_MAX) {
+		lane_look_from(p->lane, from_id);
 		p->rung = true;
 	}
-	drop_batch(p);
+	return NULL;
 }
 
 /* Nothing passes an unsettled event of its key, so the lane waits for whoever locked one. */
@@ -174,19 +274,24 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 {
 	struct pipe *p = of_lane(ctx);
 	int64_t now_us = clock_mono_us();
+	struct batch *settling = p->settling;
 
+	p->settling = NULL;
 	if (r->settled || lane_state(l) == LANE_HOLDING) {
 		backoff_reset(&p->reopen);
 		p->sh->proven = true;
 	}
 	if (r->parked_read)
 		take_parked(p, r->parked);
+	if (r->settled)
+		account_settled(p, settling, r);
+	if (settling != NULL && settling != p->batch)
+		p->stranded.settle_due_us = now_us;
 	if (p->batch != NULL) {
 		p->batch->attached = false; /* every turn ends the transaction before it */
-		if (r->settled)
-			account_settled(p, r);
+		FAILPOINT_IF(!batch_reported(p->batch), detached);
 		if (batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
-			finish_batch(p, now_us);
+			finish_batch(p, p->batch, now_us);
 	} else if (r->claimed != NULL)
 		metrics_observe(p->sh->metrics, METRIC_CLAIM_SECONDS, r->elapsed_us);
 	if (r->looked_everywhere)
@@ -199,19 +304,63 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 		log_write(p->sh->log, LOG_WARNING, "settle-short",
 		          "lane %d: %zu of %zu events were settled: another relay settled the others, or a trigger or policy keeps them unsent",
 		          lane_number(l), r->settled_rows, r->asked_rows);
-	if (r->claimed != NULL)
+	if (r->claimed != NULL) {
 		publish_claimed(p, r, now_us);
-	else if (lane_state(l) == LANE_HOLDING && !r->blocked)
-		metrics_add(p->sh->metrics, METRIC_CLAIMS_EMPTY, 1);
+	} else if (lane_state(l) == LANE_HOLDING) {
+		metrics_add(p->sh->metrics, METRIC_CLAIMS_EMPTY, !r->blocked);
+		publish_probe_ended(p, r->blocked ? INT64_MIN : INT64_MAX, now_us);
+	}
 	pipe_step(p, now_us);
 }
 
 /* --- what is due --- */
 
+/* With a part of Kafka away the lane goes on as long as any broker is there. */
+static bool
+goes_on(const struct pipe *p)
+{
+	if (!p->wanted || p->sh->stopping)
+		return false;
+	return p->stranded.count == 0 || (outlet_reachable(p->sh->outlet) && publish_room(p) > 0);
+}
+
+/* When the lane should claim next; CLOCK_NEVER. */
+static int64_t
+claim_due(const struct pipe *p)
+{
+	int64_t holds_us = holds_due(p->sh->holds, lane_number(p->lane));
+
+	if (!goes_on(p))
+		return CLOCK_NEVER;
+	if (p->rung)
+		return p->not_before_us;
+	return holds_us > p->not_before_us ? holds_us : p->not_before_us;
+}
+
 static bool
 may_claim(const struct pipe *p, int64_t now_us)
 {
-	return p->rung && p->wanted && !p->sh->stopping && now_us >= p->not_before_us;
+	return now_us >= claim_due(p);
+}
+
+/* What holds ask for comes first: to look again where one is over, or to try whether it is. */
+static void
+prepare_claim(struct pipe *p, struct lane_turn *t, int64_t now_us)
+{
+	int lane = lane_number(p->lane);
+	int64_t from_id = holds_look_from(p->sh->holds, lane);
+
+	if (from_id != INT64_MAX) {
+		lane_look_from(p->lane, from_id);
+		p->rows = 1; /* whatever was to blame shall travel alone */
+	} else if (holds_probe(p->sh->holds, lane, now_us, &p->probe)) {
+		t->probe = true;
+		t->probe_from = p->probe.from_id < lane_hint(p->lane) ? p->probe.from_id : lane_hint(p->lane);
+		t->claim_rows = publish_rows_after_outage(p->sh);
+		return;
+	}
+	t->claim_rows = p->rows;
+	p->rung = false;
 }
 
 static void
@@ -219,13 +368,13 @@ turn(struct pipe *p, struct batch *settle, bool claim, int64_t now_us)
 {
 	struct lane_turn t = {
 		.settle = settle,
-		.claim_rows = claim ? p->rows : 0,
 		.held_keys = claim ? keyset_literal(&p->held) : NULL,
 		.read_parked = p->reread_parked,
 	};
 
 	if (claim)
-		p->rung = false;
+		prepare_claim(p, &t, now_us);
+	p->settling = settle;
 	p->reread_parked = false; /* a change from now on asks for another reading */
 	p->timer.deadline_us = CLOCK_NEVER;
 	lane_turn(p->lane, &t, now_us);
@@ -247,14 +396,16 @@ step_holding(struct pipe *p, int64_t now_us)
 	}
 	if (b == NULL || batch_reported(b)) {
 		struct batch *settle = b != NULL && batch_unsettled(b) > 0 ? b : NULL;
-		/* Refused events wait out their pause first: a claim now would bring them at once. */
-		bool claim = may_claim(p, now_us) && (b == NULL || b->counts[EV_REFUSED] == 0);
+		/* Refused events wait out their pause first: a claim now would bring them at once. And what is stranded is settled before
+		 * anything that waits for it is claimed. */
+		bool claim = look_after_stranded(p, now_us) == NULL && (b == NULL || b->counts[EV_REFUSED] == 0) && may_claim(p, now_us);
 
 		turn(p, settle, claim, now_us);
 	} else if (now_us >= p->hold_until_us) {
 		log_write(p->sh->log, LOG_INFO, "lane-detached", "lane %d: Kafka has not acknowledged %zu events within %lld ms",
 		          lane_number(p->lane), b->counts[EV_SENT], (long long)p->sh->cfg->hold_max_ms);
 		p->rows = publish_rows_after_outage(p->sh);
+		FAILPOINT(detaching);
 		turn(p, batch_unsettled(b) > 0 ? b : NULL, false, now_us);
 		p->sh->changed(p->sh->ctx);
 	} else
@@ -265,13 +416,24 @@ static void
 step_idle(struct pipe *p, int64_t now_us)
 {
 	int64_t ping_us = lane_silent_since(p->lane) + p->sh->session_timeout_ms * 1000 / PINGS_A_TIMEOUT;
+	struct batch *settle;
 
 	if (p->batch != NULL && batch_reported(p->batch) && batch_unsettled(p->batch) == 0)
-		finish_batch(p, now_us);
-	if (p->batch != NULL && batch_reported(p->batch))
-		turn(p, p->batch, false, now_us);
-	else if (p->batch == NULL && (!p->wanted || p->sh->stopping)) {
+		finish_batch(p, p->batch, now_us);
+	if (p->batch != NULL && !batch_reported(p->batch) && now_us >= p->hold_until_us) {
+		look_for_refused(p, p->batch, now_us);
+		publish_strand(p, now_us);
+	}
+	settle = look_after_stranded(p, now_us);
+	if (settle == NULL && p->batch != NULL && batch_reported(p->batch))
+		settle = p->batch;
+	if (settle != NULL)
+		turn(p, settle, false, now_us);
+	else if (p->batch == NULL && p->stranded.count == 0 && (!p->wanted || p->sh->stopping)) {
+		FAILPOINT(lane_closing);
 		lane_close(p->lane);
+		FAILPOINT(lane_released);
+		lose_lane(p);
 		log_write(p->sh->log, LOG_INFO, "lane-released", "released lane %d", lane_number(p->lane));
 		p->sh->changed(p->sh->ctx);
 	} else if (p->batch == NULL && may_claim(p, now_us))
@@ -279,9 +441,13 @@ step_idle(struct pipe *p, int64_t now_us)
 	else if (p->reread_parked || now_us >= ping_us)
 		turn(p, NULL, false, now_us);
 	else {
-		p->timer.deadline_us = ping_us;
-		if (p->batch == NULL && p->rung && p->not_before_us < ping_us)
-			p->timer.deadline_us = p->not_before_us;
+		int64_t due_us = p->batch == NULL ? claim_due(p) : batch_reported(p->batch) ? CLOCK_NEVER : p->hold_until_us;
+
+		if (p->batch != NULL && p->hold_until_us <= now_us)
+			due_us = CLOCK_NEVER; /* no room to strand it: its reports come first */
+		p->timer.deadline_us = due_us < ping_us ? due_us : ping_us;
+		if (p->stranded.settle_due_us < p->timer.deadline_us)
+			p->timer.deadline_us = p->stranded.settle_due_us;
 		p->sh->changed(p->sh->ctx);
 	}
 }
@@ -290,11 +456,8 @@ step_idle(struct pipe *p, int64_t now_us)
 static void
 step_closed(struct pipe *p, int64_t now_us)
 {
-	bool to_settle = p->batch != NULL && batch_unsettled(p->batch) > 0;
-
-	if (p->batch != NULL && batch_reported(p->batch) && !to_settle)
-		drop_batch(p);
-	if (!to_settle && (!p->wanted || p->sh->stopping)) {
+	drop_finished(p);
+	if (to_settle(p) == 0 && (!p->wanted || p->sh->stopping)) {
 		p->timer.deadline_us = CLOCK_NEVER;
 		p->sh->changed(p->sh->ctx);
 	} else if (now_us >= p->reopen_us) {
@@ -352,6 +515,7 @@ pipe_new(struct pipe_shared *shared, int number, struct error *err)
 	p->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
 	p->sh = shared;
 	p->rows = publish_rows_after_outage(shared);
+	stranded_init(&p->stranded);
 	backoff_init(&p->retry, RETRY_MIN_MS, RETRY_MAX_MS, (uint64_t)clock_mono_us() + (uint64_t)number);
 	backoff_init(&p->reopen, REOPEN_MIN_MS, REOPEN_MAX_MS, (uint64_t)clock_mono_us() * 31 + (uint64_t)number);
 	if (loop_add(shared->loop, &p->timer, err) != 0 || loop_add(shared->loop, lane_watch(p->lane), err) != 0) {
@@ -370,6 +534,7 @@ pipe_free(struct pipe *p)
 	loop_remove(p->sh->loop, lane_watch(p->lane));
 	lane_free(p->lane);
 	batch_free(p->batch);
+	stranded_done(&p->stranded);
 	keyset_done(&p->held);
 	free(p);
 }
@@ -388,6 +553,12 @@ pipe_leave(struct pipe *p)
 	pipe_step(p, clock_mono_us());
 }
 
+void
+pipe_drop(struct pipe *p, const struct error *err)
+{
+	lane_drop(p->lane, err);
+}
+
 bool
 pipe_wanted(const struct pipe *p)
 {
@@ -403,13 +574,13 @@ pipe_owned(const struct pipe *p)
 bool
 pipe_detached(const struct pipe *p)
 {
-	return p->batch != NULL && !p->batch->attached;
+	return p->stranded.count > 0 || (p->batch != NULL && !p->batch->attached);
 }
 
 bool
 pipe_closed(const struct pipe *p)
 {
-	return lane_state(p->lane) == LANE_CLOSED && p->batch == NULL;
+	return lane_state(p->lane) == LANE_CLOSED && p->batch == NULL && p->stranded.count == 0;
 }
 
 void
@@ -424,7 +595,7 @@ pipe_ring(struct pipe *p, bool everywhere)
 bool
 pipe_may_ring(const struct pipe *p)
 {
-	return lane_state(p->lane) == LANE_IDLE && p->batch == NULL && p->wanted && !p->rung && !p->sh->stopping;
+	return lane_state(p->lane) == LANE_IDLE && p->batch == NULL && !p->rung && goes_on(p);
 }
 
 bool
@@ -461,6 +632,13 @@ pipe_retry(struct pipe *p)
 }
 
 void
+pipe_holds_lifted(struct pipe *p)
+{
+	if (lane_state(p->lane) == LANE_IDLE)
+		pipe_step(p, clock_mono_us());
+}
+
+void
 pipe_parked_changed(struct pipe *p)
 {
 	p->reread_parked = true;
@@ -477,7 +655,11 @@ pipe_describe(const struct pipe *p, struct buf *out)
 	buf_printf(out, "lane %d: %s%s, claims %" PRId64 " rows, %zu keys held", lane_number(p->lane), states[lane_state(p->lane)],
 	           p->wanted ? "" : " (not wanted)", p->rows, keyset_count(&p->held));
 	if (b != NULL)
-		buf_printf(out, "; batch of %zu%s: %zu with Kafka, %zu acknowledged, %zu refused, %zu to be parked, %zu settled", b->count,
-		           b->attached ? "" : " (detached)", b->counts[EV_SENT], b->counts[EV_ACKED], b->counts[EV_REFUSED],
-		           b->counts[EV_POISONED], b->counts[EV_SETTLED]);
+		buf_printf(out,
+		           "; batch of %zu%s: %zu with Kafka, %zu acknowledged, %zu refused, %zu held, %zu to be parked, %zu settled",
+		           b->count, b->attached ? "" : " (detached)", b->counts[EV_SENT], b->counts[EV_ACKED], b->counts[EV_REFUSED],
+		           b->counts[EV_HELD], b->counts[EV_POISONED], b->counts[EV_SETTLED]);
+	if (p->stranded.count > 0)
+		buf_printf(out, "; %d batches stranded: %zu with Kafka, %zu to be settled", p->stranded.count,
+		           stranded_in_flight(&p->stranded), stranded_unsettled(&p->stranded));
 }

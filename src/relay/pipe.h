@@ -1,8 +1,9 @@
 /* pipe.h - one lane's way from claim to settle: what a batch needs next, and when.
  *
  * A pipe joins a lane (PostgreSQL), the router and the outlet (Kafka). At most one batch is between claim and settle, so
- * order within a key needs no further thought, and the bound on repeats is lanes x batch. Everything happens in
- * pipe_step(), which looks at the whole state and does the one thing that is due.
+ * order within a key needs no further thought, and the bound on repeats is lanes x batch. Where Kafka keeps a part of a batch without an
+ * answer, that batch is stranded and the lane goes on with other keys and partitions (stranded.h, holds.h), within the same bound. Everything
+ * happens in pipe_step(), which looks at the whole state and does the one thing that is due.
  */
 #ifndef PGOUTBOX_RELAY_PIPE_H
 #define PGOUTBOX_RELAY_PIPE_H
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
+#include "relay/holds.h"
 #include "relay/outlet.h"
 #include "route/router.h"
 #include "serve/loop.h"
@@ -25,6 +27,7 @@ struct pipe_shared {
 	struct lane_shared lanes;
 	const struct router *router;
 	struct outlet *outlet;
+	struct holds *holds;
 	struct loop *loop;
 	const struct log *log;
 	struct metrics_scope *metrics;
@@ -46,6 +49,7 @@ void pipe_free(struct pipe *p); /* with no event in flight */
 
 void pipe_take(struct pipe *p);  /* wants its lane */
 void pipe_leave(struct pipe *p); /* finishes what it holds, then gives the lane up */
+void pipe_drop(struct pipe *p, const struct error *err); /* its session is as good as lost: what it still brings is void */
 bool pipe_wanted(const struct pipe *p);
 bool pipe_owned(const struct pipe *p);
 bool pipe_detached(const struct pipe *p);
@@ -66,6 +70,7 @@ void pipe_report(struct pipe *p, struct slot *slot, const struct report *r);
 void pipe_rebuilt(struct pipe *p); /* no report will come for what is in flight */
 
 void pipe_retry(struct pipe *p);   /* Kafka serves again: refused events need not wait out their pause */
+void pipe_holds_lifted(struct pipe *p);
 
 void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */
 

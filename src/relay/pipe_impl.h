@@ -5,6 +5,7 @@
 #include "base/backoff.h"
 #include "relay/keyset.h"
 #include "relay/pipe.h"
+#include "relay/stranded.h"
 
 struct pipe {
 	struct watch timer; /* first: the timer is the pipe */
@@ -13,7 +14,11 @@ struct pipe {
 	bool wanted;
 	bool lost;           /* a session that had the lane is gone */
 	struct batch *batch; /* claimed, not yet fully settled; NULL = none */
+	struct stranded stranded; /* older ones that stay with Kafka */
+	struct batch *settling;   /* of either, in the turn under way */
 	struct keyset held;  /* keys behind a parked event */
+	struct probe probe;  /* the claim under way is for it; topic "" = an ordinary one */
+	bool trouble;        /* events were refused through no fault of a topic's: pause */
 	bool rung;
 	bool reread_parked;
 	bool held_short;     /* memory was out: held lacks keys until the parked ones are read again */
@@ -34,7 +39,8 @@ int64_t publish_rows_after_outage(const struct pipe_shared *sh); /* the limit of
 void publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us); /* takes r->claimed */
 void publish_give_back(struct pipe *p); /* the batch that waits for its WAL will not be published in this transaction */
 void publish_hold_fell_short(struct pipe *p); /* memory was out: until the parked keys are read again nothing is published */
-/* Events were refused, and not only because they wait behind a parked one. */
-bool publish_in_trouble(const struct pipe *p, const struct batch *b);
+size_t publish_room(const struct pipe *p); /* events that may be published beside those that are stranded */
+bool publish_strand(struct pipe *p, int64_t now_us); /* the detached batch stays with Kafka, the lane goes on; false: no room */
+void publish_probe_ended(struct pipe *p, int64_t from_id, int64_t now_us); /* see holds_probe_missed() */
 
 #endif

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "config/conninfo.h"
 #include "source/bell.h"
+#include "source/refusal.h"
 
 static int
 make_router(const struct config *cfg, struct router **ret_router, struct error *err)
@@ -31,13 +33,15 @@ list_extra(struct plan *plan, struct error *err)
 static int
 list_properties(struct plan *plan, const struct config *cfg, struct error *err)
 {
-	const struct config_properties *from = &cfg->kafka.properties;
+	const struct config_properties *lists[] = {&cfg->kafka.properties, &cfg->kafka.secrets};
 
-	plan->properties = calloc(from->count + 1, sizeof(*plan->properties));
+	plan->properties = calloc(lists[0]->count + lists[1]->count + 1, sizeof(*plan->properties));
 	if (plan->properties == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
-	for (size_t i = 0; i < from->count; i++)
-		plan->properties[i] = (struct producer_property){from->items[i].name, from->items[i].value};
+	for (size_t n = 0; n < 2; n++)
+		for (size_t i = 0; i < lists[n]->count; i++)
+			plan->properties[plan->properties_count++] =
+				(struct producer_property){lists[n]->items[i].name, lists[n]->items[i].value};
 	return 0;
 }
 
@@ -49,7 +53,7 @@ plan_producer(struct plan *plan, const struct config *cfg)
 		.brokers = cfg->kafka.brokers,
 		.client_id = "pgoutboxd",
 		.properties = plan->properties,
-		.properties_count = cfg->kafka.properties.count,
+		.properties_count = plan->properties_count,
 		.queue_messages = (size_t)cfg->outbox.batch_rows * LANES_MAX,
 		.queue_bytes = (size_t)cfg->outbox.batch_bytes * LANES_MAX,
 	};
@@ -61,6 +65,7 @@ plan_session(struct plan *plan, const struct config *cfg)
 	plan->session = (struct session_options){
 		.conninfo = cfg->database.conninfo,
 		.password = cfg->database.password[0] != '\0' ? cfg->database.password : NULL,
+		.sslpassword = cfg->database.sslpassword[0] != '\0' ? cfg->database.sslpassword : NULL,
 		.connect_timeout_ms = cfg->database.connect_timeout_ms,
 		.statement_timeout_ms = cfg->database.statement_timeout_ms,
 		.session_timeout_ms = cfg->database.session_timeout_ms,
@@ -115,23 +120,36 @@ plan_done(struct plan *plan)
 	*plan = (struct plan){.router = NULL};
 }
 
+/* map is how the configuration names the list: "kafka.properties". */
+static void
+check_properties(const struct config *cfg, const struct config_properties *list, const char *map,
+                 struct config_problems *problems)
+{
+	struct error err;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct buf path __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+		if (producer_check_property(list->items[i].name, list->items[i].value, &err) == 0)
+			continue;
+		buf_printf(&path, "%s.%s", map, list->items[i].name);
+		config_complain_error(cfg, buf_str(&path), problems, CONFIG_ERROR, &err);
+	}
+}
+
 void
 plan_check_config(const struct config *cfg, struct config_problems *problems)
 {
+	const char *conninfo = cfg->database.conninfo;
 	struct router *router;
 	struct error err;
 
+	if (refusal_check_conninfo(conninfo, conninfo_has_password(conninfo), &err) != 0)
+		config_complain_error(cfg, "database.conninfo", problems, CONFIG_ERROR, &err);
 	if (make_router(cfg, &router, &err) != 0)
 		config_complain_error(cfg, "kafka.topic", problems, CONFIG_ERROR, &err);
 	else
 		router_free(router);
-	for (size_t i = 0; i < cfg->kafka.properties.count; i++) {
-		const struct config_property *p = &cfg->kafka.properties.items[i];
-		struct buf path __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-		if (producer_check_property(p->name, p->value, &err) == 0)
-			continue;
-		buf_printf(&path, "kafka.properties.%s", p->name);
-		config_complain_error(cfg, buf_str(&path), problems, CONFIG_ERROR, &err);
-	}
+	check_properties(cfg, &cfg->kafka.properties, "kafka.properties", problems);
+	check_properties(cfg, &cfg->kafka.secrets, "kafka.property_files", problems);
 }

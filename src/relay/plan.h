@@ -17,6 +17,7 @@ struct plan {
 	struct router *router;
 	const char **extra; /* the columns that the topic template needs beyond the known ones */
 	struct producer_property *properties;
+	size_t properties_count;
 	struct producer_options producer;
 	struct session_options session;
 	struct layout_request request;
@@ -27,7 +28,7 @@ struct plan {
 int plan_init(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
 void plan_done(struct plan *plan);
 
-/* Adds what is wrong with the topic template and the librdkafka properties, all of it. */
+/* Adds what is wrong with the connection string, the topic template and the librdkafka properties, all of it. */
 void plan_check_config(const struct config *cfg, struct config_problems *problems);
 
 #endif

@@ -3,30 +3,34 @@
  * Knows neither SQL nor librdkafka, and decides nothing about the lane's turns: that is pipe.c's.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "relay/pipe_impl.h"
 
 #define ROWS_MIN 50         /* a claim after an outage */
-#define ROWS_PROBE 1        /* a claim after topic trouble: only an event that travels alone can be blamed for a refusal */
+#define RESERVE_SHARE 16    /* of the lane's events: the part that a claim leaves to those that go around a stranded batch */
+#define LOOK_PAUSE_US 10000000 /* between looks from the bottom that find only what has to wait */
 #define ACK_QUICK_US 250000 /* a batch acknowledged within this lets claims grow, */
 #define ACK_SLOW_US 1000000 /* beyond this, shrink */
+
+/* Where a whole batch is stranded the lane still has room for some events, and promise 4's bound stays what it is. */
+static int64_t
+rows_max(const struct pipe_shared *sh)
+{
+	int64_t rows = sh->cfg->batch_rows;
+
+	return rows - (rows >= RESERVE_SHARE ? rows / RESERVE_SHARE : rows > 1);
+}
 
 int64_t
 publish_rows_after_outage(const struct pipe_shared *sh)
 {
-	return ROWS_MIN < sh->cfg->batch_rows ? ROWS_MIN : sh->cfg->batch_rows;
+	return ROWS_MIN < rows_max(sh) ? ROWS_MIN : rows_max(sh);
 }
 
 /* --- publishing --- */
-
-/* Refuses an event for now; later events of its key must not pass it within this batch. -1: out of memory, so none may follow. */
-static int
-refuse(struct slot *slot, struct keyset *behind)
-{
-	batch_move(slot, EV_REFUSED);
-	return keyset_add(behind, slot->ev.key);
-}
 
 /* Until the parked keys are read again nothing is published: an event of the missing one might be. */
 void
@@ -41,59 +45,152 @@ poison(struct pipe *p, struct slot *slot, const char *reason)
 {
 	slot->reason = arena_copy(&slot->batch->arena, slice_from(reason));
 	batch_move(slot, EV_POISONED);
+	FAILPOINT(event_poisoned);
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
 	log_write(p->sh->log, LOG_ERR, "event-parked", "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
 	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
 		publish_hold_fell_short(p);
 }
 
-/* One event to the outlet; -1 when the batch must stop here. */
+/* The topic does not take the event now. Without memory for a hold the lane itself must wait. */
 static int
-publish_event(struct pipe *p, struct slot *slot, struct keyset *behind)
+topic_refuses(struct pipe *p, struct slot *slot, const char *reason)
+{
+	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_TOPIC, 1);
+	if (holds_refuse(p->sh->holds, lane_number(p->lane), slot->topic, slot->ev.id, reason, clock_mono_us()) != 0)
+		return -1;
+	batch_move(slot, EV_HELD);
+	FAILPOINT(event_refused);
+	return 0;
+}
+
+/* Promise 2: whatever must not be passed stands in the way here. Each of these remembers the event. */
+static bool
+has_to_wait(struct pipe *p, const struct slot *slot, const struct message *msg)
+{
+	struct holds *hs = p->sh->holds;
+	int lane = lane_number(p->lane);
+	int32_t partition;
+
+	if (!holds_any(hs))
+		return false;
+	partition = outlet_partition(p->sh->outlet, msg->topic, msg->key);
+	if (!slot->batch->probe)
+		return holds_block(hs, lane, msg->topic, partition, slot->ev.id);
+	/* A probe is one event of its topic; whatever else was claimed with it is met again in its turn. */
+	return strcmp(msg->topic, p->probe.topic) != 0 || holds_block_partition(hs, lane, msg->topic, partition, slot->ev.id);
+}
+
+enum verdict { GO_ON, STOP_HERE, STOP_IN_TROUBLE };
+
+/* One event to the outlet. Whatever follows a stop in the batch is refused with it. */
+static enum verdict
+publish_event(struct pipe *p, struct slot *slot, size_t room)
 {
 	struct message msg;
 	struct error err;
 	enum send_class class;
 
 	if (p->held_short)
-		return -1;
-	if (keyset_has(&p->held, slot->ev.key) || keyset_has(behind, slot->ev.key))
-		return refuse(slot, behind);
+		return STOP_IN_TROUBLE;
+	if (keyset_has(&p->held, slot->ev.key) || stranded_block(&p->stranded, &slot->ev)) {
+		batch_move(slot, EV_HELD);
+		return GO_ON;
+	}
 	if (router_route(p->sh->router, &slot->ev, &slot->batch->arena, &msg, &err) != 0) {
 		if (err.kind != ERR_POISON)
-			return -1;
+			return STOP_IN_TROUBLE;
 		poison(p, slot, err.message);
-		return 0;
+		return GO_ON;
 	}
 	slot->topic = msg.topic;
+	if (has_to_wait(p, slot, &msg)) {
+		batch_move(slot, EV_HELD);
+		return GO_ON;
+	}
+	if (slot->batch->counts[EV_SENT] >= room)
+		return STOP_HERE;
+	p->probe.topic[0] = '\0'; /* this is it */
+	FAILPOINT(event_due);
 	if (outlet_send(p->sh->outlet, &msg, slot, &class, &err) == 0) {
 		batch_move(slot, EV_SENT);
-		return 0;
+		FAILPOINT(event_produced);
+		return GO_ON;
 	}
-	if (class == SEND_POISON)
+	if (class == SEND_POISON) {
 		poison(p, slot, err.message);
-	else if (class == SEND_TOPIC) {
-		metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_TOPIC, 1);
-		return refuse(slot, behind);
-	} else
-		return -1;
-	return 0;
+		holds_accept(p->sh->holds, slot->topic, slot->batch->probe); /* the topic may be good: this event was to blame */
+		return GO_ON;
+	}
+	if (class == SEND_TOPIC && topic_refuses(p, slot, err.message) == 0)
+		return GO_ON;
+	if (slot->batch->probe)
+		holds_probe_failed(p->sh->holds, slot->topic, clock_mono_us());
+	return STOP_IN_TROUBLE;
+}
+
+/* Promise 4: as many events as may still go between claim and settle. */
+size_t
+publish_room(const struct pipe *p)
+{
+	size_t rows = (size_t)p->sh->cfg->batch_rows, stranded = stranded_in_flight(&p->stranded);
+
+	return stranded < rows ? rows - stranded : 0;
+}
+
+static void
+grow(struct pipe *p)
+{
+	p->rows = p->rows * 2 < rows_max(p->sh) ? p->rows * 2 : rows_max(p->sh);
+}
+
+void
+publish_probe_ended(struct pipe *p, int64_t from_id, int64_t now_us)
+{
+	if (p->probe.topic[0] == '\0')
+		return; /* an ordinary claim */
+	if (from_id > p->probe.from_id)
+		holds_probe_missed(p->sh->holds, lane_number(p->lane), p->probe.topic, from_id, now_us);
+	else
+		holds_probe_failed(p->sh->holds, p->probe.topic, now_us);
+	p->probe.topic[0] = '\0';
+}
+
+/* The probe claim brought nothing to send: is there such an event at all? */
+static void
+probe_in_vain(struct pipe *p, const struct batch *b)
+{
+	int64_t from_id = b->full ? b->slots[b->count - 1].ev.id + 1 : INT64_MAX;
+
+	for (size_t i = 0; i < b->count; i++)
+		if (b->slots[i].topic == NULL || strcmp(b->slots[i].topic, p->probe.topic) == 0)
+			from_id = p->probe.from_id; /* one that has to wait for something else */
+	publish_probe_ended(p, from_id, b->claimed_us);
 }
 
 static void
 publish(struct pipe *p, struct batch *b)
 {
-	struct keyset behind = KEYSET_INIT;
-	size_t i;
+	size_t room = publish_room(p), i = 0;
+	enum verdict v = GO_ON;
 
-	for (i = 0; i < b->count; i++)
-		if (publish_event(p, &b->slots[i], &behind) != 0)
-			break;
-	for (; i < b->count; i++)
+	for (; i < b->count && v == GO_ON; i++)
+		v = publish_event(p, &b->slots[i], room);
+	for (i = 0; i < b->count && v != GO_ON; i++)
 		if (b->slots[i].state == EV_CLAIMED)
 			batch_move(&b->slots[i], EV_REFUSED);
+	if (v == STOP_IN_TROUBLE)
+		p->trouble = true;
 	b->produced_us = clock_mono_us();
-	keyset_done(&behind);
+	FAILPOINT_IF(b->counts[EV_SENT] > 0, batch_produced);
+	if (p->probe.topic[0] != '\0')
+		probe_in_vain(p, b);
+	if (b->counts[EV_SENT] > 0 || b->probe)
+		return;
+	/* Passes by what has to wait. Where nothing at all is answered, gently. */
+	grow(p);
+	if (p->stranded.count > 0 && !outlet_serves(p->sh->outlet))
+		p->not_before_us = b->produced_us + backoff_next_ms(&p->retry) * 1000LL;
 }
 
 /* Promise 6: what a crash of the database could still undo waits for its WAL (see source/barrier.h). */
@@ -104,16 +201,20 @@ publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
 
 	b->owner = p;
 	p->batch = b;
+	FAILPOINT(claim_received);
 	p->sh->busy_us = now_us;
 	p->hold_until_us = now_us + p->sh->cfg->hold_max_ms * 1000;
 	metrics_observe(p->sh->metrics, METRIC_BATCH_EVENTS, (int64_t)b->count);
 	metrics_observe(p->sh->metrics, METRIC_BATCH_BYTES, (int64_t)b->bytes);
+	if (r->from_bottom && (holds_any(p->sh->holds) || p->stranded.count > 0))
+		lane_put_look_off(p->lane, now_us + LOOK_PAUSE_US);
 	if (r->wal_insert_lsn <= r->wal_flush_lsn || r->wal_insert_lsn <= p->sh->safe_lsn) {
 		publish(p, b);
 		return;
 	}
 	p->waits_lsn = r->wal_insert_lsn;
 	p->sh->need_flush(p->sh->ctx, p->waits_lsn);
+	FAILPOINT(flush_awaited);
 }
 
 /* The batch was never published, and will not be in this transaction. */
@@ -123,6 +224,8 @@ publish_give_back(struct pipe *p)
 	for (size_t i = 0; i < p->batch->count; i++)
 		batch_move(&p->batch->slots[i], EV_REFUSED);
 	p->waits_lsn = 0;
+	p->trouble = true;
+	publish_probe_ended(p, INT64_MIN, clock_mono_us());
 }
 
 void
@@ -131,6 +234,7 @@ pipe_flushed(struct pipe *p)
 	if (p->waits_lsn == 0 || p->waits_lsn > p->sh->safe_lsn)
 		return;
 	p->waits_lsn = 0;
+	FAILPOINT(flushed);
 	publish(p, p->batch);
 	pipe_step(p, clock_mono_us());
 }
@@ -143,6 +247,8 @@ acked(struct pipe *p, struct slot *slot)
 	const struct event *ev = &slot->ev;
 
 	batch_move(slot, EV_ACKED);
+	FAILPOINT(event_acked);
+	holds_accept(p->sh->holds, slot->topic, slot->batch->probe);
 	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
 	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
 	if (ev->created_at_ms > 0)
@@ -157,13 +263,17 @@ failed(struct pipe *p, struct slot *slot, const struct report *r)
 
 	if (r->class == SEND_POISON) {
 		poison(p, slot, r->reason);
+		holds_accept(p->sh->holds, slot->topic, slot->batch->probe);
 		return;
 	}
+	if (r->class == SEND_TOPIC && topic_refuses(p, slot, r->reason) == 0)
+		return;
 	batch_move(slot, EV_REFUSED);
-	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, label[r->class], 1);
-	if (r->class == SEND_TOPIC && slot->batch->counts[EV_REFUSED] == 1)
-		log_write(p->sh->log, LOG_WARNING, "topic-trouble", "topic \"%s\" does not take events now: %s; they wait", slot->topic,
-		          r->reason);
+	p->trouble = true;
+	if (r->class != SEND_TOPIC)
+		metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, label[r->class], 1);
+	if (slot->batch->probe)
+		holds_probe_failed(p->sh->holds, slot->topic, clock_mono_us());
 }
 
 /* Refused events that later ones of their key have passed: promise 2's one exception. */
@@ -173,15 +283,15 @@ count_overtaken(struct pipe *p, const struct batch *b)
 	struct keyset out = KEYSET_INIT;
 	uint64_t overtaken = 0;
 
-	if (b->counts[EV_REFUSED] + b->counts[EV_POISONED] == 0)
+	if (b->counts[EV_REFUSED] + b->counts[EV_HELD] + b->counts[EV_POISONED] == 0)
 		return;
 	for (size_t i = b->count; i-- > 0;) {
 		const struct slot *slot = &b->slots[i];
 
 		if (slot->state == EV_POISONED && p->sh->cfg->poison == POISON_SKIP)
 			continue; /* to be passed, says the configuration */
-		if (slot->state == EV_REFUSED || slot->state == EV_POISONED)
-			overtaken += keyset_has(&out, slot->ev.key);
+		if (slot->state == EV_REFUSED || slot->state == EV_HELD || slot->state == EV_POISONED)
+			overtaken += slot->offered && keyset_has(&out, slot->ev.key);
 		else if (keyset_add(&out, slot->ev.key) != 0)
 			break; /* memory is out: the figure is too low */
 	}
@@ -193,74 +303,121 @@ count_overtaken(struct pipe *p, const struct batch *b)
 	          "%" PRIu64 " events were refused after later ones of their key had been accepted", overtaken);
 }
 
-/* Events were refused, and not only because they wait behind a parked one. */
-bool
-publish_in_trouble(const struct pipe *p, const struct batch *b)
-{
-	bool trouble = false;
-
-	for (size_t i = 0; i < b->count && !trouble && b->counts[EV_REFUSED] > 0; i++)
-		trouble = b->slots[i].state == EV_REFUSED && !keyset_has(&p->held, b->slots[i].ev.key);
-	return trouble;
-}
-
 /* The whole batch was heard of: learn from how it went. */
 static void
-batch_heard(struct pipe *p, int64_t now_us)
+batch_heard(struct pipe *p, const struct batch *b, int64_t now_us)
 {
-	struct batch *b = p->batch;
 	int64_t took_us = now_us - b->produced_us;
 
 	count_overtaken(p, b);
 	metrics_observe(p->sh->metrics, METRIC_ACKNOWLEDGEMENT_SECONDS, took_us);
-	if (publish_in_trouble(p, b)) {
-		/* Every other time only, or one topic's trouble at the front would keep all others waiting for good. */
-		p->rows = p->retry.step % 2 == 0 ? ROWS_PROBE : publish_rows_after_outage(p->sh);
+	if (b != p->batch)
+		return;
+	if (p->trouble) {
+		p->rows = publish_rows_after_outage(p->sh);
 		return;
 	}
-	backoff_reset(&p->retry);
+	if (b->counts[EV_ACKED] + b->counts[EV_SETTLED] > 0)
+		backoff_reset(&p->retry);
+	if (b->probe)
+		return;
 	if (took_us < ACK_QUICK_US)
-		p->rows *= 2;
-	else if (took_us > ACK_SLOW_US)
+		grow(p);
+	else if (took_us > ACK_SLOW_US && p->rows > 1)
 		p->rows /= 2;
-	if (p->rows > p->sh->cfg->batch_rows)
-		p->rows = p->sh->cfg->batch_rows;
-	if (p->rows < ROWS_PROBE)
-		p->rows = ROWS_PROBE;
+}
+
+/* --- batches that stay with Kafka --- */
+
+bool
+publish_strand(struct pipe *p, int64_t now_us)
+{
+	struct batch *b = p->batch;
+
+	if (!stranded_add(&p->stranded, b, p->sh->cfg->batch_bytes))
+		return false;
+	for (size_t i = 0; i < b->count; i++) {
+		struct slot *slot = &b->slots[i];
+
+		if (slot->state != EV_SENT)
+			continue;
+		slot->partition = outlet_partition(p->sh->outlet, slot->topic, slot->ev.key);
+		holds_stick(p->sh->holds, slot->topic, slot->partition, now_us);
+	}
+	p->batch = NULL;
+	p->rung = true;
+	FAILPOINT(stranded);
+	return true;
+}
+
+static void
+stranded_report(struct pipe *p, const struct slot *slot, int64_t now_us)
+{
+	holds_unstick(p->sh->holds, slot->topic, slot->partition);
+	stranded_reported(&p->stranded, now_us);
+	if (p->timer.deadline_us > p->stranded.settle_due_us && lane_state(p->lane) != LANE_TURNING)
+		p->timer.deadline_us = p->stranded.settle_due_us;
 }
 
 void
 pipe_report(struct pipe *p, struct slot *slot, const struct report *r)
 {
+	const struct batch *b = slot->batch;
 	int64_t now_us;
 
 	if (r->class == SEND_OK)
 		acked(p, slot);
 	else
 		failed(p, slot, r);
-	if (!batch_reported(slot->batch))
+	FAILPOINT_IF(!batch_reported(b) && b->counts[EV_ACKED] * 2 >= b->count, batch_half_acked);
+	if (b == p->batch && !batch_reported(b))
 		return;
 	now_us = clock_mono_us();
-	batch_heard(p, now_us);
+	if (b != p->batch)
+		stranded_report(p, slot, now_us);
+	FAILPOINT_IF(b != p->batch, stranded_reported);
+	if (!batch_reported(b))
+		return;
+	FAILPOINT(batch_acked);
+	batch_heard(p, b, now_us);
 	pipe_step(p, now_us);
+}
+
+/* What was with the producer is in nobody's hands now. */
+static uint64_t
+take_back(struct pipe *p, struct batch *b, int64_t now_us)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct slot *slot = &b->slots[i];
+
+		if (slot->state != EV_SENT)
+			continue;
+		batch_move(slot, EV_REFUSED);
+		p->trouble = true;
+		lost++;
+		if (b->probe)
+			holds_probe_failed(p->sh->holds, slot->topic, now_us);
+		if (b != p->batch)
+			stranded_report(p, slot, now_us);
+	}
+	if (lost > 0)
+		batch_heard(p, b, now_us);
+	return lost;
 }
 
 void
 pipe_rebuilt(struct pipe *p)
 {
-	struct batch *b = p->batch;
+	int64_t now_us = clock_mono_us();
 	uint64_t lost = 0;
 
-	if (b == NULL)
-		return;
-	for (size_t i = 0; i < b->count; i++)
-		if (b->slots[i].state == EV_SENT) {
-			batch_move(&b->slots[i], EV_REFUSED);
-			lost++;
-		}
+	for (int i = 0; i < p->stranded.count; i++)
+		lost += take_back(p, p->stranded.batches[i], now_us);
+	if (p->batch != NULL)
+		lost += take_back(p, p->batch, now_us);
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_FATAL, lost);
 	metrics_add(p->sh->metrics, METRIC_EVENTS_REPEATABLE, lost);
-	if (lost > 0)
-		batch_heard(p, clock_mono_us());
-	pipe_step(p, clock_mono_us());
+	pipe_step(p, now_us);
 }

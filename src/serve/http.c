@@ -7,10 +7,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "serve/listen.h"
 
-enum { CONNECTIONS_MAX = HTTP_CONNECTIONS + 8 }; /* those that are being closed still count */
+enum { CONNECTIONS_CLOSING = 8 }; /* those that are being closed still count */
+enum { CONNECTIONS_TOTAL = HTTP_CONNECTIONS_MAX + CONNECTIONS_CLOSING };
+
+/* Then the open ones are looked at: a request that has come is answered before it is its connection's turn to be closed. */
+#define ACCEPT_AT_ONCE 4
+/* When there is no descriptor, and no connection that could give one. */
+#define ACCEPT_PAUSE_US 100000
+
+_Static_assert(HTTP_DESCRIPTORS_BESIDE_CONNECTIONS == CONNECTIONS_CLOSING + 5, "listen, epoll, stop, spare, /proc");
+_Static_assert(ACCEPT_AT_ONCE < CONNECTIONS_CLOSING, "libmicrohttpd has room for what is accepted");
 
 struct connection {
 	struct MHD_Connection *handle; /* NULL = free */
@@ -35,14 +44,16 @@ struct http {
 	void (*metrics)(void *ctx, struct buf *ret_out);
 	void *metrics_ctx;
 	struct MHD_Daemon *daemon;
-	int listen_fd; /* -1 = the daemon's by now */
-	int epoll_fd;  /* the daemon's */
+	int connections_max;
+	int listen_fd;
+	int64_t accept_us; /* not before */
+	int epoll_fd;      /* the daemon's */
 	int stop_fd;
+	int spare_fd; /* given up for a client when there is no other descriptor; -1 = it is in use */
 	uint16_t port;
 	bool running;
-	bool closed; /* a connection was, during the last run of the daemon */
 	pthread_t thread;
-	struct connection connections[CONNECTIONS_MAX];
+	struct connection connections[CONNECTIONS_TOTAL];
 };
 
 /* A page writes its text and returns the HTTP status. */
@@ -148,12 +159,13 @@ shut(struct connection *k)
 	k->closing = true;
 }
 
-static void
-make_room(struct http *h)
+/* Shuts the oldest where more than so many are open; false where they are not. */
+static bool
+make_room(struct http *h, int most)
 {
 	struct connection *oldest = NULL;
-	size_t open = 0;
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+	int open = 0;
+	for (size_t i = 0; i < CONNECTIONS_TOTAL; i++) {
 		struct connection *k = &h->connections[i];
 		if (k->handle == NULL || k->closing)
 			continue;
@@ -161,14 +173,16 @@ make_room(struct http *h)
 		if (oldest == NULL || k->since_us < oldest->since_us)
 			oldest = k;
 	}
-	if (open > HTTP_CONNECTIONS)
-		shut(oldest);
+	if (open <= most)
+		return false;
+	shut(oldest);
+	return true;
 }
 
 static struct connection *
 find_connection(struct http *h, const struct MHD_Connection *handle)
 {
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+	for (size_t i = 0; i < CONNECTIONS_TOTAL; i++) {
 		if (h->connections[i].handle == handle)
 			return &h->connections[i];
 	}
@@ -181,7 +195,6 @@ on_connection(void *ctx, struct MHD_Connection *handle, void **socket_ctx, enum 
 	(void)socket_ctx;
 	struct http *h = ctx;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		h->closed = true;
 		*find_connection(h, handle) = (struct connection){0};
 		return;
 	}
@@ -189,7 +202,43 @@ on_connection(void *ctx, struct MHD_Connection *handle, void **socket_ctx, enum 
 	struct connection *k = find_connection(h, NULL);
 	assert(k != NULL);
 	*k = (struct connection){.handle = handle, .fd = info->connect_fd, .since_us = clock_mono_us()};
-	make_room(h);
+	(void)make_room(h, h->connections_max);
+}
+
+/* One client; false, with errno, when there was none or no descriptor for it. */
+static bool
+accept_one(struct http *h)
+{
+	struct sockaddr_storage addr = {0};
+	socklen_t len = sizeof(addr);
+	int fd = accept4(h->listen_fd, (struct sockaddr *)&addr, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		MHD_add_connection(h->daemon, fd, (struct sockaddr *)&addr, len); /* closes it on failure */
+	return fd >= 0;
+}
+
+/* When the relay has all descriptors, its figures are wanted most. Without a moment's delay: others wait for one, too. */
+static bool
+accept_with_spare(struct http *h)
+{
+	if (h->spare_fd < 0)
+		return false;
+	close(h->spare_fd);
+	h->spare_fd = -1;
+	return accept_one(h);
+}
+
+/* libmicrohttpd's own accept() turns in circles where descriptors are short, or waits for one of its clients to leave. */
+static void
+accept_some(struct http *h)
+{
+	int accepted = 0;
+	while (accepted < ACCEPT_AT_ONCE && accept_one(h))
+		accepted++;
+	if (accepted == ACCEPT_AT_ONCE || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+		return;
+	if (!accept_with_spare(h) && !make_room(h, 0))
+		h->accept_us = clock_mono_us() + ACCEPT_PAUSE_US;
 }
 
 /* Shuts what is too old; returns the milliseconds until the next one may be, -1 when none is open. */
@@ -198,7 +247,7 @@ end_old(struct http *h)
 {
 	int64_t now_us = clock_mono_us();
 	int64_t wait_us = INT64_MAX;
-	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+	for (size_t i = 0; i < CONNECTIONS_TOTAL; i++) {
 		struct connection *k = &h->connections[i];
 		if (k->handle == NULL || k->closing)
 			continue;
@@ -211,17 +260,15 @@ end_old(struct http *h)
 	return wait_us == INT64_MAX ? -1 : (int)(wait_us / 1000) + 1;
 }
 
-/* The daemon takes its listening socket out of the epoll set while its connections are at the limit, and puts it back
- * in the run after the one that closed some: so that run must follow at once. */
 static int
-time_to_wait_ms(struct http *h)
+time_to_wait_ms(struct http *h, int64_t now_us)
 {
 	MHD_UNSIGNED_LONG_LONG idle_ms;
 	int wait_ms = end_old(h);
-	if (h->closed)
-		return 0;
 	if (MHD_get_timeout(h->daemon, &idle_ms) == MHD_YES && (wait_ms < 0 || idle_ms < (unsigned)wait_ms))
 		wait_ms = (int)idle_ms;
+	if (h->accept_us > now_us && (wait_ms < 0 || h->accept_us - now_us < wait_ms * INT64_C(1000)))
+		wait_ms = (int)((h->accept_us - now_us) / 1000) + 1;
 	return wait_ms;
 }
 
@@ -230,28 +277,32 @@ serve(void *ctx)
 {
 	struct http *h = ctx;
 	for (;;) {
-		struct pollfd fds[2] = {{.fd = h->epoll_fd, .events = POLLIN}, {.fd = h->stop_fd, .events = POLLIN}};
-		poll(fds, 2, time_to_wait_ms(h));
+		int64_t now_us = clock_mono_us();
+		struct pollfd fds[3] = {{.fd = h->epoll_fd, .events = POLLIN},
+		                        {.fd = h->stop_fd, .events = POLLIN},
+		                        {.fd = h->accept_us > now_us ? -1 : h->listen_fd, .events = POLLIN}};
+		poll(fds, 3, time_to_wait_ms(h, now_us));
 		if (fds[1].revents != 0)
 			return NULL;
-		h->closed = false;
+		if (fds[2].revents != 0)
+			accept_some(h);
 		MHD_run(h->daemon);
+		if (h->spare_fd < 0)
+			h->spare_fd = fcntl(h->stop_fd, F_DUPFD_CLOEXEC, 0);
 	}
 }
 
 static int
 start_daemon(struct http *h, struct error *err)
 {
-	h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h,
-	                             MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
-	                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, h,
+	                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_TOTAL,
 	                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_MAX_S,
 	                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384,
 	                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 	                             MHD_OPTION_END);
 	if (h->daemon == NULL)
 		return error_set(err, ERR_FATAL, "could not start the HTTP endpoint: %s", strerror(errno));
-	h->listen_fd = -1;
 	h->epoll_fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	return 0;
 }
@@ -259,15 +310,10 @@ start_daemon(struct http *h, struct error *err)
 static int
 start_thread(struct http *h, struct error *err)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int failed = pthread_create(&h->thread, NULL, serve, h);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	int failed = thread_start(&h->thread, "http", serve, h);
 	if (failed != 0)
 		return error_set(err, ERR_FATAL, "could not start the HTTP thread: %s", strerror(failed));
 	h->running = true;
-	pthread_setname_np(h->thread, "http");
 	return 0;
 }
 
@@ -277,7 +323,8 @@ start(struct http *h, const char *address, struct error *err)
 	if (listen_open(address, &h->listen_fd, &h->port, err) < 0)
 		return -1;
 	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (h->stop_fd < 0)
+	h->spare_fd = fcntl(h->stop_fd, F_DUPFD_CLOEXEC, 0);
+	if (h->stop_fd < 0 || h->spare_fd < 0)
 		return error_set(err, ERR_FATAL, "could not create an event descriptor: %s", strerror(errno));
 	if (start_daemon(h, err) < 0)
 		return -1;
@@ -291,14 +338,16 @@ http_new(const struct http_options *opt, struct http **ret_http, struct error *e
 		*ret_http = NULL;
 		return 0;
 	}
+	assert(opt->connections >= HTTP_CONNECTIONS_MIN && opt->connections <= HTTP_CONNECTIONS_MAX);
 	struct http *h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
 	h->health = opt->health;
 	h->metrics = opt->metrics;
 	h->metrics_ctx = opt->metrics_ctx;
+	h->connections_max = opt->connections;
 	h->listen_fd = -1;
-	h->stop_fd = -1;
+	h->stop_fd = h->spare_fd = -1;
 	if (start(h, opt->listen, err) < 0) {
 		http_free(h);
 		return -1;
@@ -320,6 +369,8 @@ http_free(struct http *h)
 		MHD_stop_daemon(h->daemon);
 	if (h->listen_fd >= 0)
 		close(h->listen_fd);
+	if (h->spare_fd >= 0)
+		close(h->spare_fd);
 	if (h->stop_fd >= 0)
 		close(h->stop_fd);
 	free(h);

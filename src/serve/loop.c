@@ -28,6 +28,10 @@ struct loop {
 	struct loop_stats stats;
 	void (*late)(void *ctx, int64_t lag_us);
 	void *late_ctx;
+	int64_t awake_us; /* the thread last looked at the clock, which counts suspension */
+	int64_t gap_us;
+	void (*absent)(void *ctx, int64_t away_us);
+	void *absent_ctx;
 	_Atomic int64_t last_turn_us;
 };
 
@@ -37,6 +41,8 @@ loop_new(struct loop **ret_loop, struct error *err)
 	struct loop *l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
+	l->gap_us = CLOCK_NEVER;
+	l->awake_us = clock_boot_us();
 	atomic_init(&l->last_turn_us, clock_mono_us());
 	*ret_loop = l;
 	return 0;
@@ -110,20 +116,32 @@ close_gaps(struct loop *l)
 	l->count = kept;
 }
 
-/* Reads the watches' wishes afresh; returns the time to wait. */
+/* Reads the watches' wishes afresh; returns the time to wait. What is to be polled comes without gaps: poll(2) refuses more entries than
+ * descriptors may be open, though most watches are timers. */
 static int64_t
-prepare(struct loop *l, int64_t max_wait_us, int64_t now_us)
+prepare(struct loop *l, int64_t max_wait_us, int64_t now_us, size_t *ret_asked)
 {
+	size_t asked = 0;
 	int64_t wait_us = max_wait_us < LOOP_TURN_MAX_US ? max_wait_us : LOOP_TURN_MAX_US;
 	for (size_t i = 0; i < l->count; i++) {
 		const struct watch *w = l->slots[i];
-		l->polled[i] = (struct pollfd){.fd = w->fd, .events = w->events};
+		if (w->fd >= 0)
+			l->polled[asked++] = (struct pollfd){.fd = w->fd, .events = w->events};
 		if (w->deadline_us <= now_us)
 			wait_us = 0;
 		else if (w->deadline_us < CLOCK_NEVER && w->deadline_us - now_us < wait_us)
 			wait_us = w->deadline_us - now_us;
 	}
+	*ret_asked = asked;
 	return wait_us < 0 ? 0 : wait_us;
+}
+
+/* Puts what was polled beside its slot again; from the end, so that nothing is overwritten before it is read. */
+static void
+spread(struct loop *l, size_t asked)
+{
+	for (size_t i = l->count; i-- > 0;)
+		l->polled[i] = l->slots[i]->fd >= 0 ? l->polled[--asked] : (struct pollfd){.fd = -1};
 }
 
 /* What was polled counts only as far as the watch still asks for it. */
@@ -135,6 +153,17 @@ still_wanted(const struct watch *w, const struct pollfd *polled)
 	return (short)(polled->revents & (w->events | POLLERR | POLLHUP | POLLNVAL));
 }
 
+/* Between any two watches, for the thread may be stopped anywhere: what comes after must not act on what was true before. */
+static void
+look_at_clock(struct loop *l)
+{
+	int64_t now_us = clock_boot_us(), away_us = now_us - l->awake_us;
+
+	l->awake_us = now_us;
+	if (away_us >= l->gap_us)
+		l->absent(l->absent_ctx, away_us);
+}
+
 static void
 fire_round(struct loop *l, int64_t previous_round_us)
 {
@@ -142,7 +171,9 @@ fire_round(struct loop *l, int64_t previous_round_us)
 	size_t polled = l->count;
 	l->in_round = true;
 	for (size_t i = 0; i < polled; i++) {
-		struct watch *w = l->slots[i];
+		struct watch *w;
+		look_at_clock(l);
+		w = l->slots[i];
 		if (w == NULL)
 			continue;
 		short revents = still_wanted(w, &l->polled[i]);
@@ -171,10 +202,13 @@ loop_once(struct loop *l, int64_t max_wait_us, struct error *err)
 	assert(!l->in_round);
 	close_gaps(l);
 	int64_t before_us = clock_mono_us();
-	int64_t wait_us = prepare(l, max_wait_us, before_us);
+	size_t asked;
+	int64_t wait_us = prepare(l, max_wait_us, before_us, &asked);
 	struct timespec wait = {.tv_sec = wait_us / 1000000, .tv_nsec = (long)(wait_us % 1000000) * 1000};
-	if (ppoll(l->polled, l->count, &wait, NULL) < 0 && errno != EINTR)
-		return error_set(err, ERR_FATAL, "could not poll %zu file descriptors: %s", l->count, strerror(errno));
+	int polled = ppoll(l->polled, asked, &wait, NULL);
+	if (polled < 0 && errno != EINTR)
+		return error_set(err, ERR_FATAL, "could not poll %zu file descriptors: %s", asked, strerror(errno));
+	spread(l, asked);
 	int64_t previous_round_us = l->round_us == 0 ? before_us : l->round_us;
 	l->round_us = clock_mono_us();
 	atomic_store_explicit(&l->last_turn_us, l->round_us, memory_order_relaxed);
@@ -205,6 +239,14 @@ loop_on_lag(struct loop *l, void (*late)(void *ctx, int64_t lag_us), void *ctx)
 {
 	l->late = late;
 	l->late_ctx = ctx;
+}
+
+void
+loop_on_gap(struct loop *l, int64_t gap_us, void (*absent)(void *ctx, int64_t away_us), void *ctx)
+{
+	l->gap_us = gap_us;
+	l->absent = absent;
+	l->absent_ctx = ctx;
 }
 
 struct loop_stats

@@ -48,6 +48,11 @@ int loop_once(struct loop *l, int64_t max_wait_us, struct error *err) __attribut
  * "at once". It must not free the loop. */
 void loop_on_lag(struct loop *l, void (*late)(void *ctx, int64_t lag_us), void *ctx);
 
+/* absent() is called before anything else is fired when the thread stood still for gap_us or longer, however that came
+ * about: stopped, swapped out, suspended with the machine, blocked in a fire(). It says for how long. gap_us is to be
+ * longer than LOOP_TURN_MAX_US. */
+void loop_on_gap(struct loop *l, int64_t gap_us, void (*absent)(void *ctx, int64_t away_us), void *ctx);
+
 struct loop_stats loop_stats(const struct loop *l);
 
 /* Monotonic time of the last return from poll(2), or of loop_new(). Any thread may ask. */

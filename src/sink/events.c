@@ -1,5 +1,13 @@
 /* events.c - librdkafka's queue comes in: reports, errors, log lines, answers; the relay's callbacks go out.
  *
+ * Why a new producer in the place of a failed one keeps the order (promise 2). From the failure on, no thread of the old one
+ * begins a request. What it had on the wire may still be stored later, but for each partition only as a gapless continuation
+ * of what is stored: the broker refuses any other sequence number, and gate.h sees to it that it knows the producer. So the
+ * old one adds the next events in order, as many as it may, and the new one adds them in order from the same one on. Two such
+ * rows may be shuffled into one another, but the first of each event stands behind the first of the one before. That
+ * holds whatever the cause: a lost place (sequence errors), a forgotten id, a right to write that was taken, a batch that is
+ * too large. A purge (producer_purge) cuts the connections first, so the old row ends there.
+ *
  * It must not know events of the outbox or their payload; in particular rd_kafka_message_errstr() is never used,
  * because it takes a producer's payload for the text of an error.
  */
@@ -11,6 +19,7 @@
 
 #include "base/clock.h"
 #include "sink/classify.h"
+#include "sink/plain.h"
 #include "sink/producer_impl.h"
 
 /* Reports and events read in one go; the loop has others to serve. */
@@ -27,7 +36,10 @@ start_dying(struct producer *p, int64_t now_us, const char *reason)
 	p->life = PRODUCER_DYING;
 	p->dead_due_us = now_us + DYING_US;
 	snprintf(p->reason, sizeof p->reason, "%s", reason);
-	/* What was sent keeps its chance to be acknowledged. */
+	/* Promise 2: first of all, none of librdkafka's threads may send any more, which this call does and has no other name.
+	 * A purge alone drops what waits to be tried again while another thread still sends what comes behind it. What is on the
+	 * wire keeps its chance to be acknowledged. */
+	rd_kafka_test_fatal_error(p->rk, RD_KAFKA_RESP_ERR__STATE, p->reason);
 	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
@@ -49,6 +61,8 @@ shrink_batches(struct producer *p, int64_t now_us, const char *topic, size_t byt
 static enum send_class
 judge_size(struct producer *p, const rd_kafka_message_t *m, bool alone, int64_t now_us)
 {
+	/* The answer that let it pass, if there was one, is out of date. */
+	topics_ask_limit(&p->topics, topics_of(m));
 	if (alone || m->len + m->key_len >= p->batch_bytes)
 		return SEND_POISON;
 	shrink_batches(p, now_us, rd_kafka_topic_name(m->rkt), p->batch_bytes / 2);
@@ -76,12 +90,42 @@ judge(struct producer *p, const rd_kafka_message_t *m, enum verdict verdict, boo
 	return SEND_FATAL;
 }
 
+/* A message that was refused for its size, in the words of the check before sending. */
+static void
+say_size(struct producer *p, const struct topic *t, const rd_kafka_message_t *m, char *text, size_t size)
+{
+	const char *compressed = p->compresses ? " before compression" : "";
+	size_t bytes = send_bytes_of(m);
+
+	if (m->err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+		snprintf(text, size, "message takes %zu bytes%s, more than a log segment of topic \"%s\" (segment.bytes)", bytes,
+		         compressed, t->name);
+	else if (t->limit_bytes != 0 && bytes > t->limit_bytes)
+		snprintf(text, size, "message takes %zu bytes%s, topic \"%s\" allows %zu (max.message.bytes)", bytes, compressed,
+		         t->name, t->limit_bytes);
+	else
+		snprintf(text, size, "message takes %zu bytes%s, more than topic \"%s\" allows (max.message.bytes)", bytes,
+		         compressed, t->name);
+}
+
+static void
+say_why(struct producer *p, const struct topic *t, const rd_kafka_message_t *m, const struct classified *c,
+        enum send_class class, char *text, size_t size)
+{
+	if (c->verdict == VERDICT_TOO_LARGE && class == SEND_POISON)
+		say_size(p, t, m, text, size);
+	else
+		snprintf(text, size, "%s (%s)", c->why, rd_kafka_err2str(m->err));
+}
+
 static void
 take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us)
 {
 	struct topic *t = topics_of(m);
 	struct report r = {.opaque = m->_private, .class = SEND_OK, .partition = m->partition, .offset = m->offset};
-	bool alone = t->alone;
+	struct slice key = {m->key, m->key_len};
+	char reason[512];
+	bool alone = t->alone || gate_was_first(t, m->partition, key);
 
 	t->in_flight--;
 	p->in_flight--;
@@ -90,9 +134,11 @@ take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us)
 		const struct classified *c = classify(m->err);
 
 		r.class = judge(p, m, c->verdict, alone, now_us);
-		r.reason = rd_kafka_err2str(m->err);
+		say_why(p, t, m, c, r.class, reason, sizeof reason);
+		r.reason = reason;
 		r.offset = -1;
 	}
+	gate_reported(t, m->partition, key, r.class, now_us);
 	p->events.report(p->events.ctx, &r);
 }
 
@@ -112,15 +158,16 @@ take_reports(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 static void
 take_error(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 {
-	char reason[sizeof p->reason];
+	char said[sizeof p->reason], reason[sizeof p->reason];
 
 	if (rd_kafka_event_error_is_fatal(event)) {
-		rd_kafka_fatal_error(p->rk, reason, sizeof reason);
+		rd_kafka_fatal_error(p->rk, said, sizeof said);
+		redact_copy(&p->redact, said, reason, sizeof reason);
 		start_dying(p, now_us, reason);
 	} else if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
 		reach_suspect(&p->reach, now_us);
 	} else {
-		snprintf(p->broker_error, sizeof p->broker_error, "%s", rd_kafka_event_error_string(event));
+		redact_copy(&p->redact, rd_kafka_event_error_string(event), p->broker_error, sizeof p->broker_error);
 	}
 }
 
@@ -129,11 +176,15 @@ take_log(struct producer *p, rd_kafka_event_t *event)
 {
 	const char *facility, *text;
 	char line[1024];
-	int priority;
+	int priority, len;
 
 	if (rd_kafka_event_log(event, &facility, &text, &priority) != 0)
 		return;
-	snprintf(line, sizeof line, "%s: %s", facility, text);
+	/* An emergency for librdkafka, but told by fatal(). */
+	if (strcmp(facility, "FATAL") == 0)
+		return;
+	len = snprintf(line, sizeof line, "%.64s: ", facility);
+	redact_copy(&p->redact, text, line + len, sizeof line - (size_t)len);
 	p->events.log(p->events.ctx, priority, line);
 }
 
@@ -212,7 +263,7 @@ look_for_brokers(struct producer *p, int64_t now_us)
 	else if (p->broker_error[0] == '\0')
 		p->events.reachable(p->events.ctx, false, "no broker answers");
 	else
-		p->events.reachable(p->events.ctx, false, p->broker_error);
+		p->events.reachable(p->events.ctx, false, plain_reason(p->broker_error));
 }
 
 int64_t
@@ -238,6 +289,7 @@ producer_fire(struct watch *w, short revents, int64_t now_us)
 	read_queue(p, now_us);
 	look_for_brokers(p, now_us);
 	topics_tick(&p->topics, now_us);
+	send_waiting(p, now_us);
 	w->deadline_us = producer_deadline(p);
 	if (p->life == PRODUCER_DYING && (p->in_flight == 0 || now_us >= p->dead_due_us)) {
 		p->life = PRODUCER_DEAD;

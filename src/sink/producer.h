@@ -104,6 +104,10 @@ void producer_warm_topic(struct producer *p, const char *topic);
  * (SEND_TOPIC in the meantime) before it calls an event poison by an answer that is more than some seconds old. */
 size_t producer_message_max(const struct producer *p, const char *topic);
 
+/* The partition that messages of the key go to, as the topic's partitions were when it was last produced to. -1: not known yet, or
+ * drawn anew for each message. */
+int32_t producer_partition(const struct producer *p, const char *topic, struct slice key);
+
 /* What a next producer should have as batch_bytes. */
 size_t producer_batch_bytes(const struct producer *p);
 
@@ -111,7 +115,8 @@ size_t producer_batch_bytes(const struct producer *p);
 size_t producer_in_flight(const struct producer *p);
 
 /* Drops what has not been sent and gives up on what has: every message in flight gets a report, SEND_OUTAGE unless it
- * was acknowledged in time. Does not block. */
+ * was acknowledged in time. From the call on nothing leaves any more, so what the brokers have is in order; the producer
+ * takes no messages then, and is to be freed once the reports are read. Does not block. */
 void producer_purge(struct producer *p);
 
 const char *producer_library_version(void); /* librdkafka's, as it runs */

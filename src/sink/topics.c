@@ -12,11 +12,48 @@
 #define LIMIT_TIMEOUT_MS 10000
 #define ASK_FIRST_US 20000
 #define ASK_LAST_US 1000000
+/* How long a topic's first messages wait for its limit. */
+#define LIMIT_WAIT_US 200000
+
+static const struct {
+	const char *name;
+	partitioner place;
+} partitioners[] = {
+	{"murmur2_random", rd_kafka_msg_partitioner_murmur2_random},
+	{"murmur2", rd_kafka_msg_partitioner_murmur2},
+	{"consistent", rd_kafka_msg_partitioner_consistent},
+	{"consistent_random", rd_kafka_msg_partitioner_consistent_random},
+	{"fnv1a", rd_kafka_msg_partitioner_fnv1a},
+	{"fnv1a_random", rd_kafka_msg_partitioner_fnv1a_random},
+};
 
 void
-topics_init(struct topics *ts, rd_kafka_t *rk, rd_kafka_queue_t *queue)
+topics_init(struct topics *ts, rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *name)
 {
 	*ts = (struct topics){.rk = rk, .queue = queue, .due_us = CLOCK_NEVER};
+	for (size_t i = 0; i < sizeof partitioners / sizeof partitioners[0]; i++)
+		if (strcmp(partitioners[i].name, name) == 0)
+			ts->place = partitioners[i].place;
+}
+
+/* librdkafka asks on whichever thread learns of the partitions. */
+static int32_t
+place(const rd_kafka_topic_t *handle, const void *key, size_t key_bytes, int32_t partitions, void *topic, void *opaque)
+{
+	struct topic *t = topic;
+
+	t->partitions = partitions;
+	return t->place(handle, key, key_bytes, partitions, topic, opaque);
+}
+
+int32_t
+topics_partition(const struct topic *t, struct slice key)
+{
+	int32_t partitions = t->partitions;
+
+	if (t->place == NULL || key.data == NULL || partitions <= 0)
+		return -1;
+	return t->place(t->handle, key.data, key.len, partitions, NULL, NULL);
 }
 
 void
@@ -27,6 +64,7 @@ topics_done(struct topics *ts)
 	HASH_ITER (hh, ts->table, t, next) {
 		HASH_DEL(ts->table, t);
 		rd_kafka_topic_destroy(t->handle);
+		gate_done(&t->gate);
 		free(t);
 	}
 	ts->last = NULL;
@@ -50,6 +88,8 @@ open_handle(rd_kafka_t *rk, struct topic *t)
 	rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(rk);
 
 	rd_kafka_topic_conf_set_opaque(conf, t);
+	if (t->place != NULL)
+		rd_kafka_topic_conf_set_partitioner_cb(conf, place);
 	return rd_kafka_topic_new(rk, t->name, conf);
 }
 
@@ -65,12 +105,27 @@ ask_metadata(struct topics *ts, struct topic *t)
 }
 
 static void
-ask_again_later(struct topics *ts, struct topic *t, int64_t now_us)
+ask_again_later(struct topic *t, int64_t now_us)
 {
 	t->ask_due_us = t->ask_wait_us < ASK_LAST_US ? now_us + t->ask_wait_us : CLOCK_NEVER;
 	t->ask_wait_us *= 2;
-	if (t->ask_due_us < ts->due_us)
-		ts->due_us = t->ask_due_us;
+}
+
+static void
+ask_if_due(struct topics *ts, struct topic *t, int64_t now_us)
+{
+	if (now_us < t->ask_due_us)
+		return;
+	if (t->in_flight > 0)
+		ask_metadata(ts, t);
+	ask_again_later(t, now_us);
+}
+
+static void
+due(struct topics *ts, int64_t due_us)
+{
+	if (due_us < ts->due_us)
+		ts->due_us = due_us;
 }
 
 void
@@ -82,14 +137,16 @@ topics_tick(struct topics *ts, int64_t now_us)
 		return;
 	ts->due_us = CLOCK_NEVER;
 	HASH_ITER (hh, ts->table, t, next) {
-		if (now_us < t->ask_due_us) {
-			ts->due_us = t->ask_due_us < ts->due_us ? t->ask_due_us : ts->due_us;
-			continue;
-		}
-		if (t->in_flight > 0)
-			ask_metadata(ts, t);
-		ask_again_later(ts, t, now_us);
+		ask_if_due(ts, t, now_us);
+		due(ts, t->ask_due_us);
+		due(ts, gate_tick(t, now_us));
 	}
+}
+
+void
+topics_keep(struct topics *ts, struct topic *t, int64_t now_us)
+{
+	due(ts, gate_tick(t, now_us));
 }
 
 static int
@@ -102,23 +159,28 @@ add(struct topics *ts, const char *name, struct topic **ret_topic, struct error 
 	if (t == NULL)
 		return error_set(err, ERR_RETRY, "out of memory");
 	memcpy(t->name, name, size);
+	t->place = ts->place;
+	HASH_ADD_STR(ts->table, name, t);
+	HASH_FIND_STR(ts->table, name, added);
+	if (added == NULL) {
+		free(t);
+		return error_set(err, ERR_RETRY, "out of memory");
+	}
+	/* From here on librdkafka knows t, and would go on to know it after the handle is given back. */
 	t->handle = open_handle(ts->rk, t);
 	if (t->handle == NULL) {
+		HASH_DEL(ts->table, t);
 		free(t);
 		return error_set(err, ERR_RETRY, "topic \"%.64s\" is not usable: %s", name,
 		                 rd_kafka_err2str(rd_kafka_last_error()));
 	}
-	HASH_ADD_STR(ts->table, name, t);
-	HASH_FIND_STR(ts->table, name, added);
-	if (added == NULL) {
-		rd_kafka_topic_destroy(t->handle);
-		free(t);
-		return error_set(err, ERR_RETRY, "out of memory");
-	}
 	t->limit_us = clock_mono_us();
+	t->ripe = &ts->ripe;
+	gate_init(&t->gate, t->limit_us + LIMIT_WAIT_US);
 	t->ask_wait_us = ASK_FIRST_US;
 	ask_metadata(ts, t);
-	ask_again_later(ts, t, t->limit_us);
+	ask_again_later(t, t->limit_us);
+	due(ts, t->ask_due_us);
 	topics_ask_limit(ts, t);
 	*ret_topic = t;
 	return 0;
@@ -186,6 +248,7 @@ topics_take_limit(rd_kafka_event_t *event, int64_t now_us, const char **ret_reas
 	t->limit_asked = false;
 	t->limit_us = now_us;
 	t->limit_bytes = 0;
+	gate_limit_known(t);
 	if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		*ret_reason = rd_kafka_event_error_string(event);
 		return NULL;

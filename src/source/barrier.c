@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 
-#define FLUSH_STATEMENTS 4
-#define FLUSH_LSN (FLUSH_STATEMENTS - 1)
+#define FLUSH_STATEMENTS 3
+#define FLUSH_LSN 1 /* the statement that tells it */
 
 struct barrier {
 	struct session *session;
@@ -28,7 +28,8 @@ barrier_parse_lsn(const char *text)
 	return (uint64_t)hi << 32 | lo;
 }
 
-/* A transaction that wrote something and commits synchronously; the position is read after it, in a transaction of its own. */
+/* A transaction that wrote something and commits synchronously. What lies before its own record is safe then, and no
+ * more: what others flushed beyond it may be unknown to a synchronous standby. */
 static void
 flush(struct barrier *b, int64_t now_us)
 {
@@ -37,7 +38,6 @@ flush(struct barrier *b, int64_t now_us)
 	session_query(b->session, "BEGIN");
 	session_query(b->session, "SELECT pg_logical_emit_message(true, 'pgoutbox', '')");
 	session_query(b->session, "COMMIT");
-	session_query(b->session, "SELECT pg_current_wal_flush_lsn()");
 	b->spoke_us = now_us;
 	session_round_send(b->session, now_us);
 }
@@ -49,6 +49,13 @@ on_ready(void *ctx)
 }
 
 static void
+fail(struct barrier *b, const struct error *err)
+{
+	barrier_close(b);
+	b->events.lost(b->events.ctx, err);
+}
+
+static void
 on_round(void *ctx, struct round *r)
 {
 	struct barrier *b = ctx;
@@ -56,8 +63,14 @@ on_round(void *ctx, struct round *r)
 
 	if (r->failed >= 0) {
 		session_result_error(r->results[r->failed], "could not flush WAL", &err);
-		barrier_close(b);
-		b->events.lost(b->events.ctx, &err);
+		fail(b, &err);
+		return;
+	}
+	/* Cancelled, or after statement_timeout, a commit returns all the same: with a warning that no standby may have it. */
+	if (r->warned) {
+		error_set(&err, ERR_RETRY, "PostgreSQL did not wait for its synchronous standbys");
+		error_hint(&err, "see pg_stat_replication: nothing is published that a failover to one of them would lose");
+		fail(b, &err);
 		return;
 	}
 	if (r->count == FLUSH_STATEMENTS) {

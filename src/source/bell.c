@@ -144,5 +144,7 @@ bell_ask(struct bell *b, const struct bell_question *q, int64_t now_us)
 	values[1] = buf_str(&b->from_ids);
 	values[2] = q->held_keys != NULL ? q->held_keys : "{}";
 	session_execute(b->session, "bell", 3, values, NULL, NULL);
+	if (buf_failed(&b->lanes) || buf_failed(&b->from_ids))
+		session_spoil(b->session);
 	session_round_send(b->session, now_us);
 }

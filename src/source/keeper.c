@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "source/share.h"
+#include "source/sqlstate.h"
 
 #define MEMBERS_US 500000
 #define STATS_US 5000000
@@ -43,6 +44,9 @@ struct keeper {
 	struct prune prune;
 };
 
+/* After a failover, or when an administrator says so: all may be read, and nothing settled. */
+#define READ_ONLY "SELECT current_setting('transaction_read_only') = 'on'"
+
 /* --- layout and announcement --- */
 
 static void
@@ -59,6 +63,20 @@ fail(struct keeper *k, const struct error *err)
 	k->events.lost(k->events.ctx, err);
 }
 
+static bool
+is_writable(struct keeper *k, const PGresult *read_only)
+{
+	const char *hint;
+	struct error err;
+
+	if (PQgetvalue(read_only, 0, 0)[0] != 't')
+		return true;
+	error_set(&err, sqlstate_kind("25006", &hint), "PostgreSQL takes no changes: transactions are read-only");
+	error_hint(&err, "%s", hint);
+	fail(k, &err);
+	return false;
+}
+
 static void
 on_ready(void *ctx)
 {
@@ -66,7 +84,16 @@ on_ready(void *ctx)
 
 	k->duty = DUTY_LAYOUT;
 	layout_ask(k->session, k->opt.request);
+	session_query(k->session, READ_ONLY);
 	session_round_send(k->session, clock_mono_us());
+}
+
+static const char *
+text_of(struct keeper *k, const struct buf *b)
+{
+	if (buf_failed(b))
+		session_spoil(k->session);
+	return buf_str(b);
 }
 
 /* Per lane: the number of unsent rows up to a cap, and the first of them. */
@@ -87,9 +114,9 @@ prepare_stats(struct keeper *k)
 	           " ORDER BY t.%s LIMIT $3::bigint) x) c"
 	           " LEFT JOIN LATERAL (SELECT t.%s AS id, %s%s::timestamptz AS created FROM %s t WHERE %s AND t.%s >= u.from_id"
 	           " ORDER BY t.%s LIMIT 1) f ON true",
-	           id, lo->relation, lo->relation_oid, id, lo->relation, buf_str(&where), id, id, id, created != NULL ? "t." : "",
-	           created != NULL ? created : "NULL", lo->relation, buf_str(&where), id, id);
-	session_prepare(k->session, "stats", buf_str(&sql));
+	           id, lo->relation, lo->relation_oid, id, lo->relation, text_of(k, &where), id, id, id, created != NULL ? "t." : "",
+	           created != NULL ? created : "NULL", lo->relation, text_of(k, &where), id, id);
+	session_prepare(k->session, "stats", text_of(k, &sql));
 }
 
 /* Rows are looked at once, in id order from a cursor, and the old ones among them deleted: no index on sent_at is needed. */
@@ -110,7 +137,7 @@ prepare_prune(struct keeper *k)
 	           " SELECT (SELECT count(*) FROM d), count(*), max(c.id), count(*) FILTER (WHERE c.old),"
 	           " max(c.id) FILTER (WHERE c.id < coalesce((SELECT min(id) FROM c WHERE NOT old), 9223372036854775807)) FROM c",
 	           id, by, sent, lo->relation, id, id, lo->relation, by, sent);
-	session_prepare(k->session, "prune", buf_str(&sql));
+	session_prepare(k->session, "prune", text_of(k, &sql));
 }
 
 static void
@@ -120,13 +147,13 @@ announce(struct keeper *k)
 	int32_t oid = (int32_t)k->layout.relation_oid;
 
 	buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)(SHARE_RELAY_FLAG | k->opt.relay_number));
-	session_query(k->session, buf_str(&sql));
+	session_query(k->session, text_of(k, &sql));
 	buf_reset(&sql);
 	buf_printf(&sql,
 	           "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid = %" PRIu32
 	           " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
 	           k->layout.relation_oid);
-	session_prepare(k->session, "members", buf_str(&sql));
+	session_prepare(k->session, "members", text_of(k, &sql));
 	buf_reset(&sql);
 	/* The highest id of all tells of an event that was parked and let go between two looks. */
 	buf_printf(&sql,
@@ -134,12 +161,12 @@ announce(struct keeper *k)
 	           " coalesce((SELECT max(id) FROM pgoutbox.parked), 0)) FROM pgoutbox.parked"
 	           " WHERE relation = %" PRIu32 " AND state = 'parked'",
 	           k->layout.relation_oid);
-	session_prepare(k->session, "parked", buf_str(&sql));
+	session_prepare(k->session, "parked", text_of(k, &sql));
 	prepare_stats(k);
 	if (k->opt.retention_ms >= 0 && k->layout.columns[COL_SENT_AT].quoted != NULL) {
 		buf_reset(&sql);
 		buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)SHARE_KEEPER);
-		session_prepare(k->session, "prune_lock", buf_str(&sql));
+		session_prepare(k->session, "prune_lock", text_of(k, &sql));
 		prepare_prune(k);
 	} else
 		k->prune.next_us = CLOCK_NEVER;
@@ -154,7 +181,7 @@ layout_came(struct keeper *k, const struct round *r)
 	struct error err;
 
 	if (layout_read(k->opt.request, r->results, r->count, &layout, &err) != 0) {
-		if (err.kind == ERR_CONFIG)
+		if (err.kind != ERR_RETRY)
 			misfit(k, &err);
 		else
 			fail(k, &err);
@@ -162,6 +189,8 @@ layout_came(struct keeper *k, const struct round *r)
 	}
 	layout_done(&k->layout);
 	k->layout = layout;
+	if (!is_writable(k, r->results[1]))
+		return;
 	k->events.layout(k->events.ctx, &k->layout);
 	if (session_is_open(k->session))
 		announce(k);
@@ -194,6 +223,7 @@ ask_members(struct keeper *k, int64_t now_us)
 	k->members_next_us = now_us + MEMBERS_US;
 	session_execute(k->session, "members", 0, NULL, NULL, NULL);
 	session_execute(k->session, "parked", 0, NULL, NULL, NULL);
+	session_query(k->session, READ_ONLY);
 	session_round_send(k->session, now_us);
 }
 
@@ -202,9 +232,13 @@ members_came(struct keeper *k, struct round *r)
 {
 	const PGresult *locks = r->results[0];
 	struct keeper_members m = {0};
-	uint32_t *relays = calloc((size_t)PQntuples(locks) + 1, sizeof(*relays));
+	struct share share;
+	uint32_t *relays;
 	size_t count = 0;
 
+	if (!is_writable(k, r->results[2]))
+		return;
+	relays = calloc((size_t)PQntuples(locks) + 1, sizeof(*relays));
 	if (relays == NULL)
 		return;
 	for (int row = 0; row < PQntuples(locks); row++) {
@@ -216,7 +250,9 @@ members_came(struct keeper *k, struct round *r)
 			relays[count++] = number;
 	}
 	m.relays = (int)count;
-	m.quota = share_quota(relays, count, SHARE_RELAY_FLAG | k->opt.relay_number, k->layout.lanes);
+	share = share_of(relays, count, SHARE_RELAY_FLAG | k->opt.relay_number, k->layout.lanes);
+	m.quota = share.quota;
+	m.first = share.first;
 	free(relays);
 	m.parked = column_int(r->results[1], 0, 0);
 	m.parked_sign = (uint64_t)column_int(r->results[1], 0, 1);
@@ -246,8 +282,8 @@ ask_stats(struct keeper *k, int64_t now_us)
 	buf_add_char(&lanes, '}');
 	buf_add_char(&ids, '}');
 	snprintf(cap, sizeof(cap), "%d", lane_cap(k));
-	values[0] = buf_str(&lanes);
-	values[1] = buf_str(&ids);
+	values[0] = text_of(k, &lanes);
+	values[1] = text_of(k, &ids);
 	values[2] = cap;
 	k->duty = DUTY_STATS;
 	session_execute(k->session, "stats", 3, values, NULL, NULL);
@@ -386,18 +422,42 @@ duty_failure(enum duty duty)
 	return "";
 }
 
+/* Statistics and pruning can wait: for their sake this relay does not leave the others' sight, who would take its
+ * lanes. */
+static bool
+put_off(struct keeper *k, const struct error *err)
+{
+	if (k->duty == DUTY_STATS)
+		k->stats_next_us = clock_mono_us() + STATS_US;
+	else if (k->duty == DUTY_PRUNE)
+		k->prune.next_us = clock_mono_us() + PRUNE_PASS_US;
+	else
+		return false;
+	k->events.put_off(k->events.ctx, err);
+	return true;
+}
+
+static void
+round_failed(struct keeper *k, const struct round *r)
+{
+	struct error err;
+
+	session_result_error(r->results[r->failed], duty_failure(k->duty), &err);
+	if (k->ready && put_off(k, &err))
+		schedule(k);
+	else if (!k->ready && err.kind != ERR_RETRY)
+		misfit(k, &err);
+	else
+		fail(k, &err);
+}
+
 static void
 on_round(void *ctx, struct round *r)
 {
 	struct keeper *k = ctx;
-	struct error err;
 
 	if (r->failed >= 0) {
-		session_result_error(r->results[r->failed], duty_failure(k->duty), &err);
-		if (!k->ready && err.kind == ERR_CONFIG)
-			misfit(k, &err);
-		else
-			fail(k, &err);
+		round_failed(k, r);
 		return;
 	}
 	switch (k->duty) {
@@ -428,7 +488,7 @@ on_lost(void *ctx, const struct error *err)
 	bool was_ready = k->ready;
 
 	keeper_close(k);
-	if (err->kind == ERR_CONFIG && !was_ready)
+	if (err->kind != ERR_RETRY && !was_ready)
 		k->events.misfit(k->events.ctx, err);
 	else
 		k->events.lost(k->events.ctx, err);

@@ -26,7 +26,8 @@ struct keeper_options {
 
 struct keeper_members {
 	int relays;           /* announced ones, this one included */
-	int quota;            /* lanes that this relay should own */
+	int quota;            /* lanes that this relay should own, */
+	int first;            /* and from which one on it looks for them: see share.h */
 	bool taken[LANES_MAX]; /* by whomever */
 	int64_t parked;       /* events now in pgoutbox.parked */
 	uint64_t parked_sign; /* changes when the set of parked events does */
@@ -46,6 +47,8 @@ struct keeper_events {
 	void (*stats)(void *ctx, const struct keeper_stats *st);
 	void (*pruned)(void *ctx, int64_t rows);
 	void (*lost)(void *ctx, const struct error *err);
+	/* Statistics or pruning failed and will be tried again; all else goes on. */
+	void (*put_off)(void *ctx, const struct error *err);
 	/* Asked before statistics: where each lane may be looked at from. */
 	void (*hints)(void *ctx, int64_t ret_from_ids[LANES_MAX]);
 	void *ctx;

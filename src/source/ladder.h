@@ -36,7 +36,7 @@ struct rung {
 struct ladder {
 	struct rung rungs[LADDER_RUNGS]; /* oldest first; from_id and xmax ascend */
 	int count;
-	int64_t through_id; /* every visible row up to here was claimed and is settled or in the current batch */
+	int64_t through_id; /* every visible row up to here was claimed: settled, under way, or passed by for a hold */
 	int64_t mark_id;    /* through_id as it was at mark_us: the next rung */
 	int64_t mark_us;
 	int64_t look_next_us; /* when the next look from the bottom is due */

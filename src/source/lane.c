@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 struct lane {
 	struct session *session;
@@ -16,6 +17,7 @@ struct lane {
 	struct ladder ladder;
 	bool sized;       /* the last claim met a large payload: count bytes */
 	bool from_bottom; /* the claim in flight starts there */
+	bool probing;     /* it starts where the turn said */
 	int64_t limit;    /* its rows */
 	struct batch *settling;
 	int settle_index, commit_index, parked_index, claim_index; /* in the round in flight; -1 = not in it */
@@ -103,6 +105,7 @@ lane_open(struct lane *l)
 	move(l, LANE_OPENING);
 	l->sized = false;
 	session_open(l->session);
+	FAILPOINT(lane_opening);
 }
 
 /* Whether a settle under way was committed is not known: it is to be done again, by id. */
@@ -156,6 +159,13 @@ fail(struct lane *l, const struct error *err)
 	l->events.lost(l->events.ctx, l, err);
 }
 
+void
+lane_drop(struct lane *l, const struct error *err)
+{
+	if (l->state != LANE_CLOSED)
+		fail(l, err);
+}
+
 static void
 handshake_done(struct lane *l, struct round *r)
 {
@@ -169,11 +179,13 @@ handshake_done(struct lane *l, struct round *r)
 	}
 	if (PQgetvalue(r->results[0], 0, 0)[0] != 't') {
 		lane_close(l);
+		FAILPOINT(lane_refused);
 		l->events.refused(l->events.ctx, l);
 		return;
 	}
 	ladder_init(&l->ladder, clock_mono_us());
 	move(l, LANE_IDLE);
+	FAILPOINT(lane_owned);
 	l->events.owned(l->events.ctx, l);
 	if (l->state == LANE_IDLE)
 		l->events.turned(l->events.ctx, l, &result);
@@ -209,6 +221,7 @@ add_settle(struct lane *l, struct batch *b)
 		buf_done(&ids);
 		buf_done(&topics);
 		buf_done(&reasons);
+		FAILPOINT(park_due);
 	}
 	buf_reset(list);
 	if (by_tid)
@@ -219,6 +232,8 @@ add_settle(struct lane *l, struct batch *b)
 	lengths[0] = (int)list->len;
 	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", 1, values, lengths, formats);
 	l->settle_index = l->sent++;
+	FAILPOINT_IF(b->attached, settle_due);
+	FAILPOINT_IF(!b->attached, late_settle_due);
 }
 
 static void
@@ -233,15 +248,20 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 {
 	struct claim_params *p = &l->params;
 	const struct statements_options *options = l->shared->options;
+	int64_t bytes = l->sized ? options->batch_bytes : options->batch_bytes / options->batch_rows;
+	/* A rung that always holds. */
+	struct ladder probe = {.count = 1, .rungs = {{.from_id = turn->probe_from, .xmax = 1, .open = 0}}};
 
-	l->from_bottom = ladder_look_due(&l->ladder, now_us);
+	l->probing = turn->probe;
+	l->from_bottom = !turn->probe && ladder_look_due(&l->ladder, now_us);
 	l->limit = turn->claim_rows;
-	statements_bind_claim(p, l->number, turn->claim_rows, l->sized ? options->batch_bytes : options->batch_bytes / options->batch_rows,
-	                      &l->ladder, l->from_bottom, turn->held_keys);
+	statements_bind_claim(p, l->number, turn->claim_rows, bytes, turn->probe ? &probe : &l->ladder, l->from_bottom,
+	                      turn->held_keys);
 	session_query(l->session, "BEGIN");
 	l->sent++;
 	session_execute_binary(l->session, l->sized ? "claim_sized" : "claim", CLAIM_PARAMS, p->values, p->lengths, p->formats);
 	l->claim_index = l->sent++;
+	FAILPOINT(claim_due);
 }
 
 void
@@ -280,14 +300,21 @@ lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 	}
 	l->spoke_us = now_us;
 	session_round_send(l->session, now_us);
+	FAILPOINT_IF(turn->settle != NULL && turn->settle->attached, settle_sent);
+	FAILPOINT_IF(turn->settle != NULL && !turn->settle->attached, late_settle_sent);
+	FAILPOINT_IF(turn->settle != NULL && turn->settle->counts[EV_POISONED] > 0, park_sent);
+	FAILPOINT_IF(turn->claim_rows > 0, claim_sent);
 }
 
 static void
-settled(struct lane *l, struct batch *b, struct lane_result *ret_result, const PGresult *res)
+settled(struct batch *b, struct lane_result *ret_result, const PGresult *res)
 {
-	size_t asked = batch_settle_end(b, true);
+	size_t asked;
 
-	ladder_lower(&l->ladder, batch_lowest_open(b));
+	FAILPOINT_IF(b->attached, settle_answered);
+	FAILPOINT_IF(!b->attached, late_settle_answered);
+	asked = batch_settle_end(b, true);
+
 	ret_result->settled = true;
 	ret_result->asked_rows = asked;
 	ret_result->settled_rows = (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
@@ -315,13 +342,16 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 	}
 	l->sized = cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
 	b->claimed_us = now_us;
-	ladder_learn(&l->ladder, &head.view, now_us);
+	b->probe = l->probing;
+	if (!l->probing)
+		ladder_learn(&l->ladder, &head.view, now_us);
 	if (l->from_bottom)
 		ladder_looked(&l->ladder, r->elapsed_us, now_us);
+	ret_result->from_bottom = l->from_bottom;
 	ret_result->looked_everywhere = l->from_bottom && !head.view.full;
 	ret_result->wal_insert_lsn = head.wal_insert_lsn;
 	ret_result->wal_flush_lsn = head.wal_flush_lsn;
-	ret_result->more = b->full;
+	ret_result->more = b->full && !l->probing;
 	if (b->count == 0)
 		batch_free(b);
 	else
@@ -353,7 +383,7 @@ turn_done(struct lane *l, struct round *r)
 	}
 	l->settling = NULL;
 	if (b != NULL)
-		settled(l, b, &result, r->results[l->settle_index]);
+		settled(b, &result, r->results[l->settle_index]);
 	if (l->parked_index >= 0) {
 		result.parked_read = true;
 		result.parked = r->results[l->parked_index];
@@ -396,6 +426,13 @@ void
 lane_look_everywhere(struct lane *l)
 {
 	l->ladder.look_next_us = 0;
+}
+
+void
+lane_put_look_off(struct lane *l, int64_t until_us)
+{
+	if (l->ladder.look_next_us < until_us)
+		l->ladder.look_next_us = until_us;
 }
 
 void

@@ -33,6 +33,8 @@ struct lane_shared {
 struct lane_turn {
 	struct batch *settle;  /* reported in full; attached: the open transaction's; else by id, in one of its own. NULL = none */
 	int64_t claim_rows;    /* 0 = do not claim */
+	bool probe;            /* claim from the row probe_from rather than from the floor, which learns nothing by it */
+	int64_t probe_from;
 	const char *held_keys; /* keys not to be claimed, as a PostgreSQL array literal; NULL = none */
 	bool read_parked;      /* read anew which keys parked events hold back */
 };
@@ -44,7 +46,8 @@ struct lane_result {
 	bool blocked;           /* another session has locked rows that were to be claimed; nothing was claimed */
 	struct batch *claimed;  /* the caller's from now on; NULL = did not claim, or nothing was there */
 	bool more;              /* the claim met a limit: claim again */
-	bool looked_everywhere; /* the claim started from the bottom */
+	bool from_bottom;       /* the claim started there, */
+	bool looked_everywhere; /* and met no limit */
 	bool parked_read;
 	const PGresult *parked; /* one text column: keys; when parked_read; during the callback */
 	uint64_t wal_insert_lsn, wal_flush_lsn; /* of the claim */
@@ -71,13 +74,15 @@ struct watch *lane_watch(struct lane *l);
 
 void lane_open(struct lane *l);                                              /* CLOSED only */
 void lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us); /* IDLE or HOLDING only */
+void lane_drop(struct lane *l, const struct error *err); /* as if its session were lost: calls lost(), unless CLOSED */
 void lane_close(struct lane *l); /* gives the lock up; an open transaction is rolled back. No callback */
 
 /* Rows from id on may be unsent again though they were claimed through: the next claim looks there. */
 void lane_look_from(struct lane *l, int64_t id);
 
-/* The next claim starts from the bottom. */
+/* The next claim starts from the bottom; or none does before a time, for all that was found there has to wait. */
 void lane_look_everywhere(struct lane *l);
+void lane_put_look_off(struct lane *l, int64_t until_us);
 
 /* The doorbell looked from the bottom on the lane's behalf. */
 void lane_looked(struct lane *l, int64_t duration_us, int64_t now_us);

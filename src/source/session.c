@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "source/refusal.h"
 #include "source/sqlstate.h"
 
 #define SESSION_GRACE_MS 5000 /* how much longer than the server we wait for a statement */
@@ -31,6 +32,7 @@ struct session {
 	struct error failure; /* SESSION_FAILED: told from the loop, not from within session_open() */
 	struct error last_words; /* with which the server ended the session */
 	bool has_last_words;
+	bool worked; /* once; what is refused since then may be a change under way */
 };
 
 static void fire(struct watch *w, short revents, int64_t now_us);
@@ -124,42 +126,68 @@ lose(struct session *s)
 	s->events.lost(s->events.ctx, &err);
 }
 
+/* libpq's verbose text is asked for since it tells the SQLSTATE; the place in the server's source is of no use here. */
+static bool
+names_source(const char *line, size_t len)
+{
+	while (len > 0 && line[len - 1] >= '0' && line[len - 1] <= '9')
+		len--;
+	return len > 3 && strncmp(line + len - 3, ".c:", 3) == 0;
+}
+
 /* libpq ends its messages with a newline and spreads them over lines. */
 static void
-flatten(char *text)
+flatten(const char *text, char *ret_line, size_t size)
 {
-	size_t len = strlen(text);
+	size_t used = 0;
 
-	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
-		text[--len] = '\0';
-	for (char *p = text; *p != '\0'; p++)
-		if (*p == '\n' || *p == '\t')
-			*p = ' ';
+	ret_line[0] = '\0';
+	for (size_t len; *text != '\0'; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (len == 0 || names_source(text, len) || used + 2 >= size)
+			continue;
+		if (used > 0)
+			ret_line[used++] = ' ';
+		for (size_t i = 0; i < len && used + 1 < size; i++)
+			ret_line[used++] = text[i] == '\t' ? ' ' : text[i];
+		while (used > 0 && ret_line[used - 1] == ' ')
+			used--;
+		ret_line[used] = '\0';
+	}
 }
 
 static void
 connection_failure(struct session *s, const char *doing)
 {
-	char text[400];
+	const char *hint, *state_hint;
+	char text[400], code[6];
+	enum err_kind kind;
 
-	snprintf(text, sizeof(text), "%s", PQerrorMessage(s->conn));
-	flatten(text);
+	flatten(PQerrorMessage(s->conn), text, sizeof(text));
+	sqlstate_in_text(PQerrorMessage(s->conn), code);
+	kind = sqlstate_kind(code, &state_hint);
+	if (PQconnectionNeedsPassword(s->conn))
+		kind = ERR_CONFIG;
+	error_set(&s->failure, s->worked ? ERR_RETRY : kind, "%s: %s", doing, text);
 	if (PQconnectionNeedsPassword(s->conn)) {
-		error_set(&s->failure, ERR_RETRY, "%s: %s", doing, text);
 		error_hint(&s->failure, "set database.password_file, or let pg_hba.conf accept this role without a password");
 		return;
 	}
-	error_set(&s->failure, ERR_RETRY, "%s: %s", doing, text);
+	hint = refusal_hint(text);
+	if (hint != NULL || state_hint != NULL)
+		error_hint(&s->failure, "%s", hint != NULL ? hint : state_hint);
 }
 
 /* The server's own reason for ending a session comes as an error before it closes. Outside of a statement libpq takes it for a
  * notice, which it would print to stderr like all others. */
 static void
-take_last_words(void *arg, const PGresult *res)
+take_notice(void *arg, const PGresult *res)
 {
 	struct session *s = arg;
 	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
 
+	if (severity != NULL && strcmp(severity, "WARNING") == 0)
+		s->round.warned = true;
 	if (severity == NULL || (strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0))
 		return;
 	session_result_error(res, "lost the connection to PostgreSQL", &s->last_words);
@@ -171,16 +199,17 @@ session_open(struct session *s)
 {
 	/* Dead peers are noticed by the kernel well before the server would end our sessions. */
 	const char *keywords[] = {"dbname", "fallback_application_name", "keepalives_idle", "keepalives_interval",
-	                          "keepalives_count", "tcp_user_timeout", "client_encoding", "password", NULL};
-	const char *values[] = {s->opt->conninfo, s->application_name, "5", "2", "3", "10000", "UTF8", s->opt->password, NULL};
+	                          "keepalives_count", "tcp_user_timeout", "client_encoding", "password", "sslpassword", NULL};
+	/* libpq passes over what is NULL. */
+	const char *values[] = {s->opt->conninfo, s->application_name, "5", "2", "3", "10000", "UTF8", s->opt->password,
+	                        s->opt->sslpassword, NULL};
 
 	assert(s->state == SESSION_CLOSED);
-	if (s->opt->password == NULL)
-		keywords[7] = NULL;
 	s->sent_us = clock_mono_us();
 	s->has_last_words = false;
 	s->conn = PQconnectStartParams(keywords, values, 1);
-	PQsetNoticeReceiver(s->conn, take_last_words, s);
+	PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
+	PQsetNoticeReceiver(s->conn, take_notice, s);
 	if (s->conn == NULL || PQstatus(s->conn) == CONNECTION_BAD) {
 		connection_failure(s, "could not connect to PostgreSQL");
 		fail_later(s);
@@ -247,6 +276,13 @@ session_execute_binary(struct session *s, const char *name, int n_params, const 
 	execute(s, name, n_params, values, lengths, formats, 1);
 }
 
+void
+session_spoil(struct session *s)
+{
+	error_set(&s->failure, ERR_RETRY, "out of memory");
+	s->broken = true;
+}
+
 static void
 want_io(struct session *s)
 {
@@ -295,9 +331,12 @@ send_settings(struct session *s, int64_t now_us)
 		" set_config('plan_cache_mode', 'force_generic_plan', false),"
 		" set_config('default_transaction_isolation', 'read committed', false)";
 	char statement_ms[24], session_ms[24];
-	const char *values[SESSION_SETTINGS_PARAMS] = {statement_ms, session_ms, statement_ms, s->application_name};
+	char lock_ms[24];
+	const char *values[SESSION_SETTINGS_PARAMS] = {statement_ms, session_ms, lock_ms, s->application_name};
 
 	snprintf(statement_ms, sizeof(statement_ms), "%lld", (long long)s->opt->statement_timeout_ms);
+	/* Shorter, or nobody would learn that it was a lock. */
+	snprintf(lock_ms, sizeof(lock_ms), "%lld", (long long)s->opt->statement_timeout_ms / 2);
 	snprintf(session_ms, sizeof(session_ms), "%lld", (long long)s->opt->session_timeout_ms);
 	s->expected = 1;
 	if (!PQsendQueryParams(s->conn, sql, SESSION_SETTINGS_PARAMS, NULL, values, NULL, NULL, 0))
@@ -376,6 +415,7 @@ round_done(struct session *s, int64_t now_us)
 		fail_later(s);
 	else if (s->state == SESSION_SETTING_UP) {
 		s->state = SESSION_READY;
+		s->worked = true;
 		s->events.ready(s->events.ctx);
 	} else
 		s->events.round(s->events.ctx, &done);
@@ -401,7 +441,7 @@ take_result(struct session *s, PGresult *res)
 	}
 	/* A connection that breaks gives one error more than there were statements. */
 	if (s->round.count == s->expected) {
-		take_last_words(s, res);
+		take_notice(s, res);
 		PQclear(res);
 	} else
 		s->round.results[s->round.count++] = res;
@@ -431,22 +471,38 @@ lost_connection(struct session *s)
 		session_result_error(s->round.results[s->round.failed], "lost the connection to PostgreSQL", &s->failure);
 	else if (s->has_last_words)
 		s->failure = s->last_words;
-	if (s->failure.kind != ERR_RETRY && s->state == SESSION_READY)
+	if (s->worked)
 		s->failure.kind = ERR_RETRY;
+	fail_later(s);
+}
+
+/* Where memory is out for the round's sync, libpq gives an error for it, and then nothing for ever. */
+static void
+out_of_step(struct session *s)
+{
+	error_set(&s->failure, ERR_RETRY, "lost the connection to PostgreSQL: a round ended without its sync");
 	fail_later(s);
 }
 
 static void
 read_results(struct session *s, int64_t now_us)
 {
+	bool ended = false; /* one statement's results */
+
 	while (s->in_flight && !PQisBusy(s->conn)) {
 		PGresult *res = PQgetResult(s->conn);
 
 		if (res == NULL) {
 			if (PQstatus(s->conn) == CONNECTION_BAD)
 				return;
-			continue; /* the end of one statement's results */
+			if (ended) {
+				out_of_step(s);
+				return;
+			}
+			ended = true;
+			continue;
 		}
+		ended = false;
 		if (take_result(s, res)) {
 			round_done(s, now_us);
 			return;

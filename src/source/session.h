@@ -18,7 +18,8 @@
 
 struct session_options {
 	const char *conninfo;
-	const char *password; /* NULL = what conninfo, PGPASSFILE and the like say */
+	const char *password;    /* NULL = what conninfo, PGPASSFILE and the like say */
+	const char *sslpassword; /* of the client's key; NULL = what conninfo says */
 	int64_t connect_timeout_ms;
 	int64_t statement_timeout_ms; /* the server's; the session gives up SESSION_GRACE_MS later by itself */
 	int64_t session_timeout_ms;   /* a session silent for so long is ended by the server */
@@ -29,6 +30,7 @@ struct round {
 	PGresult *results[ROUND_MAX]; /* freed after the callback; set one to NULL to keep it */
 	int count;
 	int failed; /* index of the first statement that failed, -1 = none */
+	bool warned; /* the server gave a warning meanwhile: that a commit did not wait for its standbys, for one */
 	int64_t elapsed_us;
 };
 
@@ -68,6 +70,8 @@ void session_execute(struct session *s, const char *name, int n_params, const ch
 /* Parameters as for PQsendQueryParams; results in binary when binary is true. */
 void session_execute_binary(struct session *s, const char *name, int n_params, const char *const *values,
                             const int *lengths, const int *formats);
+/* Memory was out for a statement of this round, which therefore is not sent: lost() follows. */
+void session_spoil(struct session *s);
 void session_round_send(struct session *s, int64_t now_us);
 
 /* libpq's own, as it runs: 150004 for 15.4. */

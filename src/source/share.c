@@ -1,11 +1,12 @@
-/* share.c - in: the announced relays; out: a number of lanes. */
+/* share.c - in: the announced relays; out: a number of lanes, and where to look for them. */
 #include "source/share.h"
 
 #include <stdbool.h>
 
-int
-share_quota(const uint32_t *relays, size_t count, uint32_t self, int lanes)
+struct share
+share_of(const uint32_t *relays, size_t count, uint32_t self, int lanes)
 {
+	struct share share;
 	int total = 0;
 	int rank = 0;
 	bool seen = false;
@@ -19,5 +20,7 @@ share_quota(const uint32_t *relays, size_t count, uint32_t self, int lanes)
 	}
 	if (!seen)
 		total++;
-	return lanes / total + (rank < lanes % total ? 1 : 0);
+	share.quota = lanes / total + (rank < lanes % total ? 1 : 0);
+	share.first = rank * (lanes / total) + (rank < lanes % total ? rank : lanes % total);
+	return share;
 }

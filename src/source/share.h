@@ -13,7 +13,12 @@
 #define SHARE_RELAY_FLAG 0x40000000U /* | a random number: one relay's presence */
 #define SHARE_KEEPER 0x20000000U     /* the relay that prunes */
 
-/* How many of lanes the relay self should own, given all announced numbers (self among them or not yet: then it counts in). */
-int share_quota(const uint32_t *relays, size_t count, uint32_t self, int lanes);
+struct share {
+	int quota; /* how many lanes; all of them together are as many as there are lanes */
+	int first; /* where its own range of them begins, so that relays which look for lanes at once do not all try the same ones */
+};
+
+/* What the relay self should own, given all announced numbers (self among them or not yet: then it counts in). */
+struct share share_of(const uint32_t *relays, size_t count, uint32_t self, int lanes);
 
 #endif

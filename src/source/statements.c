@@ -148,6 +148,9 @@ add_claimable(struct buf *sql, const struct layout *lo)
 	buf_printf(sql, " ORDER BY t.%s LIMIT $2::bigint", id);
 }
 
+/* What is flushed here may still be lost to a failover where commits are to wait for standbys: there only the barrier knows. */
+#define SAFE_LSN "CASE WHEN current_setting('synchronous_standby_names') = '' THEN pg_current_wal_flush_lsn() ELSE '0/0' END"
+
 /* SKIP LOCKED leaves out rows that somebody else has locked, and later events of their keys would pass them. So the rows that
  * are there to be claimed are counted too, in the same snapshot: both sets must end alike. */
 static void
@@ -157,7 +160,7 @@ add_head(struct buf *sql, const struct layout *lo, const struct statements_optio
 	           "WITH rung AS MATERIALIZED (SELECT r.*, (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax)::int"
 	           " AS below FROM unnest($4::bigint[], $5::xid8[], $6::int[]) WITH ORDINALITY r(from_id, xmax, open, n)),"
 	           " base AS MATERIALIZED (SELECT coalesce((SELECT max(from_id) FROM rung WHERE below = open), %" PRId64 ") AS floor,"
-	           " pg_current_wal_insert_lsn() AS insert_lsn, pg_current_wal_flush_lsn() AS flush_lsn),"
+	           " pg_current_wal_insert_lsn() AS insert_lsn, " SAFE_LSN " AS flush_lsn),"
 	           " seen AS MATERIALIZED (SELECT count(*) AS n, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
 	           LADDER_BOTTOM, lo->columns[COL_ID].quoted);
 	add_claimable(sql, lo);

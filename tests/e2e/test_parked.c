@@ -272,6 +272,51 @@ skip_lets_later_events_pass(void)
 	env_daemon_stop(&env, 0);
 }
 
+/* "pgoutboxctl parked ..." as an administrator. */
+static void
+decide(const struct env_config *cfg, const char *verb, const char *yes, const char *what)
+{
+	char database[256];
+	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "ctl", 1, cfg), database, "parked", verb, what, yes, NULL};
+	char *output = NULL;
+
+	snprintf(database, sizeof(database), "--database=%s", env.super);
+	TAP_INT(proc_run(argv, 15000, &output), 0);
+	tap_diag("%s", output);
+	free(output);
+}
+
+static void
+the_tool_offers_again_and_gives_up(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+	char name[80];
+	struct error err;
+
+	if (!env_begin(&env))
+		return;
+	begin(&cfg);
+	snprintf(name, sizeof(name), "%s.account", env.name);
+	ENV_MUST(topic_set(env.kafka, name, "max.message.bytes", "2000", &err), &err);
+	env_exec(&env,
+	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	    " VALUES ('account', 'k', 'a1', to_jsonb(repeat('x', 5000))), ('account', 'k', 'a2', '{}')");
+	wait_parked(1);
+	TAP_STR(arrived(1, FEW_MS), "");
+	ENV_MUST(topic_set(env.kafka, name, "max.message.bytes", "100000", &err), &err);
+	decide(&cfg, "retry", NULL, "--all");
+	TAP_STR(arrived(2, SOON_MS), "a1 a2");
+	insert("k", "b1", "bad topic!");
+	insert("k", "b2", NULL);
+	wait_parked(1);
+	TAP_STR(arrived(1, FEW_MS), "");
+	decide(&cfg, "skip", "--yes", "--all");
+	TAP_STR(arrived(1, SOON_MS), "b2");
+	TAP_INT(env_int(&env, "SELECT count(*) FROM pgoutbox.parked WHERE state = 'skipped' AND resolved_by IS NOT NULL"), 1);
+	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_daemon_stop(&env, 0);
+}
+
 static void
 settling_by_delete_parks_the_whole_row(void)
 {
@@ -307,6 +352,7 @@ main(void)
 	tap_test("a repaired event arrives before its successors", a_repaired_event_arrives_before_its_successors);
 	tap_test("two parked events of a key must both be decided", two_parked_events_of_a_key_must_both_be_decided);
 	tap_test("poison skip lets later events pass", skip_lets_later_events_pass);
+	tap_test("the tool offers events again, and gives them up", the_tool_offers_again_and_gives_up);
 	tap_test("settling by delete parks the whole row", settling_by_delete_parks_the_whole_row);
 	return tap_run();
 }

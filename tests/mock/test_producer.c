@@ -30,6 +30,17 @@ open_reader(const char *topic)
 	return reader;
 }
 
+/* The first message to a partition goes alone; from then on they travel in batches. */
+static void
+open_topic(const char *topic)
+{
+	size_t before = rig.reports[SEND_OK];
+
+	rd_kafka_mock_topic_create(rig.cluster, topic, 1, 1);
+	TAP_INT_FATAL(rig_send(&rig, topic, "k", "first", NULL), 0);
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == before + 1));
+}
+
 static void
 expect_slice(struct slice actual, struct slice expected)
 {
@@ -55,9 +66,11 @@ test_bytes(void)
 		enum send_class class;
 		struct error err;
 
+		/* One without a key has no order and waits for nobody. */
+		if (slice_is_null(messages[i].key))
+			CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == i));
 		TAP_INT_FATAL(producer_send(rig.p, &messages[i], NULL, &class, &err), 0);
 	}
-	TAP_INT(producer_in_flight(rig.p), 4);
 	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 4));
 	TAP_INT(producer_in_flight(rig.p), 0);
 	reader = open_reader("bytes");
@@ -218,6 +231,7 @@ test_too_large_for_the_client(void)
 
 	producer_free(rig.p);
 	TAP_INT_FATAL(rig_producer_with(&rig, rig.brokers, &small, 1, &err), 0);
+	open_topic("large");
 	TAP_INT(producer_message_max(rig.p, "large"), 2000);
 	TAP_INT(producer_send(rig.p, &m, NULL, &class, &err), -1);
 	TAP_INT(class, SEND_POISON);
@@ -264,9 +278,99 @@ test_refused_alone(void)
 }
 
 static void
-send_while_down(const char *topic, int count)
+expect_order(const char *topic, int count)
 {
-	rd_kafka_mock_topic_create(rig.cluster, topic, 1, 1);
+	struct topic_reader *reader __attribute__((cleanup(topic_reader_close))) = open_reader(topic);
+
+	for (int i = 0; i < count; i++) {
+		rd_kafka_message_t *m = topic_reader_next(reader, 10000);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+		TAP_INT(((const char *)m->payload)[0], 'a' + i);
+		rd_kafka_message_destroy(m);
+	}
+}
+
+/* Sent one by one, so that each is a request of its own unless it has to wait. */
+static void
+send_letters(const char *topic, int count)
+{
+	static const char *const letters[] = {"a", "b", "c", "d", "e"};
+
+	for (int i = 0; i < count; i++) {
+		TAP_INT_FATAL(rig_send(&rig, topic, "k", letters[i], NULL), 0);
+		rig_pump(&rig, 20);
+	}
+}
+
+/* The mock broker does what a real one does that knows nothing of a producer on a partition yet: it takes any sequence
+ * number. So what was sent behind a request that failed for a moment would come to stand before it. */
+static void
+test_first_goes_alone(void)
+{
+	rd_kafka_resp_err_t passing = RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
+
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
+	rd_kafka_mock_topic_create(rig.cluster, "first", 1, 1);
+	producer_warm_topic(rig.p, "first");
+	rig_pump(&rig, 300);
+	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 2, passing, passing);
+	rd_kafka_mock_broker_set_rtt(rig.cluster, -1, 100);
+	send_letters("first", 5);
+	TAP_INT(producer_in_flight(rig.p), 5);
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 5));
+	TAP_INT(producer_in_flight(rig.p), 0);
+	expect_order("first", 5);
+}
+
+/* With it fail those that must not pass it: of its partition where the topic is in trouble, of its key where it alone can
+ * never be sent. */
+static void
+test_first_is_refused(void)
+{
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
+	rd_kafka_mock_topic_create(rig.cluster, "first", 1, 1);
+	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+	for (int i = 0; i < 3; i++)
+		TAP_INT_FATAL(rig_send(&rig, "first", "k", "v", NULL), 0);
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_TOPIC] == 3));
+	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	for (int i = 0; i < 3; i++)
+		TAP_INT_FATAL(rig_send(&rig, "first", "k", "v", NULL), 0);
+	TAP_INT_FATAL(rig_send(&rig, "first", "other", "v", NULL), 0);
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, producer_in_flight(rig.p) == 0));
+	TAP_INT(rig.reports[SEND_POISON], 1);
+	TAP_INT(rig.reports[SEND_OUTAGE], 2);
+	TAP_INT(rig.reports[SEND_OK], 1);
+	TAP_INT(rig.fatals, 0);
+}
+
+/* A partition without a leader keeps its first message, and with it no other partition's. */
+static void
+test_first_stays(void)
+{
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
+	rd_kafka_mock_topic_create(rig.cluster, "leaderless", 2, 1);
+	rd_kafka_mock_partition_set_leader(rig.cluster, "leaderless", 0, -1);
+	rd_kafka_mock_partition_set_leader(rig.cluster, "leaderless", 1, 1);
+	/* By murmur2, "foobar" goes to the one and "" to the other. */
+	for (int i = 0; i < 3; i++) {
+		TAP_INT_FATAL(rig_send(&rig, "leaderless", "foobar", "v", NULL), 0);
+		TAP_INT_FATAL(rig_send(&rig, "leaderless", "", "v", NULL), 0);
+	}
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 3));
+	TAP_INT(rig.last_partition, 1);
+	rig_pump(&rig, 500);
+	TAP_INT(producer_in_flight(rig.p), 3);
+	rd_kafka_mock_partition_set_leader(rig.cluster, "leaderless", 0, 1);
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 6));
+}
+
+static void
+send_while_down(const char *topic, int count, rd_kafka_resp_err_t answer)
+{
+	open_topic(topic);
+	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 1, answer);
 	rd_kafka_mock_broker_set_down(rig.cluster, -1);
 	rig_pump(&rig, 300);
 	for (int i = 0; i < count; i++)
@@ -282,8 +386,7 @@ test_refused_batch(void)
 
 	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
 	first = producer_batch_bytes(rig.p);
-	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-	send_while_down("batch", 10);
+	send_while_down("batch", 10, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
 	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 10000, rig.fatals == 1));
 	TAP_INT(rig.reports[SEND_FATAL], 10);
 	TAP_INT(rig.reports[SEND_POISON], 0);
@@ -294,15 +397,14 @@ test_refused_batch(void)
 	rig_producer(&rig);
 	TAP_INT(producer_batch_bytes(rig.p), first / 2);
 	TAP_INT_FATAL(rig_send(&rig, "batch", "k", "v", NULL), 0);
-	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 1));
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 2));
 }
 
 static void
 test_bad_record_in_company(void)
 {
 	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
-	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
-	send_while_down("record", 10);
+	send_while_down("record", 10, RD_KAFKA_RESP_ERR_INVALID_RECORD);
 	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_TOPIC] == 10));
 	TAP_INT(rig.fatals, 0);
 }
@@ -326,10 +428,14 @@ test_purge(void)
 	CU_ASSERT(rig.reports[SEND_OUTAGE] > 0);
 	rd_kafka_mock_broker_set_rtt(rig.cluster, -1, 0);
 	rig_forget(&rig);
-	/* It goes on afterwards. */
+	/* Nothing goes out any more: the next producer will do that. */
+	TAP_INT(rig_send(&rig, "purge", "k", "v", NULL), -SEND_OUTAGE);
+	rig_pump(&rig, 200);
+	TAP_INT(rig.fatals, 0);
+	producer_free(rig.p);
+	rig_producer(&rig);
 	TAP_INT_FATAL(rig_send(&rig, "purge", "k", "v", NULL), 0);
 	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 1));
-	TAP_INT(rig.fatals, 0);
 }
 
 /* rd_kafka_test_fatal_error() needs librdkafka's handle, so a sequence error of the broker takes its place. */
@@ -573,7 +679,10 @@ main(void)
 	tap_test("a message refused alone is poison", test_refused_alone);
 	tap_test("a refused batch is no poison but makes batches smaller", test_refused_batch);
 	tap_test("a bad record in company holds the topic", test_bad_record_in_company);
-	tap_test("purge reports everything and the producer goes on", test_purge);
+	tap_test("the first message to a partition goes alone", test_first_goes_alone);
+	tap_test("nothing passes a first message that is refused", test_first_is_refused);
+	tap_test("a partition without a leader holds up itself only", test_first_stays);
+	tap_test("purge reports everything, and the next producer goes on", test_purge);
 	tap_test("fatal: reports first, then the word, then no more", test_fatal);
 	tap_test("fatal: the producer may be freed from within", test_free_within_fatal);
 	tap_test("down and up again are told once", test_reachable);

@@ -528,6 +528,11 @@ audit_judge_accounts(struct audit *a, const char *conninfo, struct audit_report 
 			r.missing += one->events - one->seen;
 			example(a, MISSING, one->key, NULL, 0);
 		}
+		/* a number that was given twice: one of its transactions never committed */
+		if (one->seen > one->events) {
+			r.unknown += one->seen - one->events;
+			example(a, UNKNOWN, one->key, NULL, 0);
+		}
 		HASH_DEL(accounts, one);
 		free(one);
 	}

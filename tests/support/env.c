@@ -230,7 +230,7 @@ void
 env_daemon_start(struct env *env, int i, const struct env_config *cfg)
 {
 	char name[16];
-	const char *argv[] = {env_program("pgoutboxd"), "-c", NULL, NULL};
+	const char *argv[] = {env_program(cfg->program == NULL ? "pgoutboxd" : cfg->program), "-c", NULL, NULL};
 	struct error err;
 
 	snprintf(name, sizeof(name), "daemon-%d", i);

@@ -13,7 +13,7 @@
 #include "support/audit.h"
 #include "support/proc.h"
 
-enum { ENV_DAEMONS = 4 };
+enum { ENV_DAEMONS = 5 };
 
 struct env {
 	char name[48];     /* unique: database, role, topic prefix ("name.") */
@@ -34,6 +34,7 @@ struct env_config {
 	const char *brokers;        /* PGOUTBOX_TEST_KAFKA */
 	const char *topic;          /* "<name>.${aggregate_type}" */
 	const char *kafka_lines;
+	const char *program;        /* instead of "pgoutboxd": a variant of it, from the build directory */
 };
 
 /* Skips the test (and returns false) when the servers are not there. */

@@ -43,6 +43,7 @@ look() {
 		need openjdk-17-jre-headless command java
 		need maven command mvn
 		need procps command pgrep
+		need openssl command openssl
 		;;
 	clang)
 		need clang command clang

@@ -2,9 +2,14 @@
 # Runs the real Apache Kafka (KRaft) for tests, from its Maven jars: N nodes, each broker and controller in one.
 #
 #   kafka.sh fetch                               gets the jars (once, then cached) and prints their directory
-#   kafka.sh new DIR [-n NODES] [-p KEY=VALUE]   chooses ports, writes the configuration, formats the storage
+#   kafka.sh new DIR [-n NODES] [-p KEY=VALUE] [-l NAME:PROTOCOL[:proxied]] [-s USER:PASSWORD]
+#                                                chooses ports, writes the configuration, formats the storage; -l adds a
+#                                                listener beside the plain one, -s a user of SCRAM, each as often as wanted.
+#                                                A proxied listener tells its clients another port, where a proxy of the
+#                                                test's own has to listen: see node-N/port-NAME and node-N/door-NAME
 #   kafka.sh start|stop|kill9|restart DIR [NODE] all nodes, or one; start waits until what runs answers
-#   kafka.sh bootstrap DIR                       prints "127.0.0.1:PORT,..."
+#   kafka.sh launch DIR [NODE]                   as start, but waits for nothing
+#   kafka.sh bootstrap DIR [LISTENER]            prints "127.0.0.1:PORT,...", of the doors where it has some
 #   kafka.sh remove DIR                          ends all nodes and deletes DIR
 #   kafka.sh remove-after DIR PID                the same, once the process has ended
 #
@@ -13,7 +18,7 @@
 
 kafka_support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kafka_version=${PGOUTBOX_KAFKA_VERSION:-3.9.2}
-kafka_start_s=60 # on a machine that is busy with other things
+kafka_start_s=120 # on a machine that is busy with other things
 kafka_stop_s=20
 
 kafka_say() {
@@ -90,6 +95,23 @@ kafka_free_ports() { # COUNT
 	' "$1"
 }
 
+# What clients of a listener connect to.
+kafka_door() { # DIR NODE LISTENER
+	cat "$1/node-$2/door-$3" 2>/dev/null || cat "$1/node-$2/port-$3"
+}
+
+# The listeners beside the plain one, as server.properties wants them, with ",": in one of its three lists.
+kafka_more() { # DIR NODE protocols|addresses|advertised
+	local name protocol
+	while IFS=: read -r name protocol _; do
+		case $3 in
+		protocols) printf ',%s:%s' "$name" "$protocol" ;;
+		addresses) printf ',%s://127.0.0.1:%s' "$name" "$(cat "$1/node-$2/port-$name")" ;;
+		advertised) printf ',%s://127.0.0.1:%s' "$name" "$(kafka_door "$1" "$2" "$name")" ;;
+		esac
+	done <"$1/listeners"
+}
+
 kafka_write_properties() { # DIR NODE
 	local dir=$1 node=$2 nodes replicas in_sync port controller_port
 	nodes=$(cat "$dir/nodes")
@@ -103,9 +125,9 @@ kafka_write_properties() { # DIR NODE
 		controller.quorum.voters=$(cat "$dir/voters")
 		controller.listener.names=CONTROLLER
 		inter.broker.listener.name=PLAINTEXT
-		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-		listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-		advertised.listeners=PLAINTEXT://127.0.0.1:$port
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$(kafka_more "$dir" "$node" protocols)
+		listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port$(kafka_more "$dir" "$node" addresses)
+		advertised.listeners=PLAINTEXT://127.0.0.1:$port$(kafka_more "$dir" "$node" advertised)
 		log.dirs=$dir/node-$node/data
 		num.partitions=4
 		auto.create.topics.enable=true
@@ -125,27 +147,35 @@ kafka_write_properties() { # DIR NODE
 }
 
 kafka_format() { # DIR NODE CLUSTER_ID
-	local log=$1/node-$2/format.log
+	local log=$1/node-$2/format.log user scram=()
+	while IFS= read -r user; do
+		scram+=(--add-scram "SCRAM-SHA-256=[name=${user%%:*},password=${user#*:}]")
+		scram+=(--add-scram "SCRAM-SHA-512=[name=${user%%:*},password=${user#*:}]")
+	done <"$1/users"
 	java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$(cat "$1/jars")/*" kafka.tools.StorageTool format \
-		-t "$3" -c "$1/node-$2/server.properties" >"$log" 2>&1 && return
+		-t "$3" -c "$1/node-$2/server.properties" "${scram[@]}" >"$log" 2>&1 && return
 	kafka_say "could not format the storage of node $2"
 	tail -n 5 "$log" >&2
 	return 1
 }
 
-kafka_new() { # DIR [-n NODES] [-p KEY=VALUE]...
-	local dir nodes=1 jars ports node voters= cluster_id OPTIND=1 OPTARG option
+kafka_new() { # DIR [-n NODES] [-p KEY=VALUE]... [-l NAME:PROTOCOL[:proxied]]... [-s USER:PASSWORD]...
+	local dir nodes=1 jars ports node voters= cluster_id name proxied per_node=2 OPTIND=1 OPTARG option
 	mkdir -p "$1" && dir=$(cd "$1" && pwd) && shift || return
 	: >"$dir/properties"
-	while getopts n:p: option; do
+	: >"$dir/listeners"
+	: >"$dir/users"
+	while getopts n:p:l:s: option; do
 		case $option in
 		n) nodes=$OPTARG ;;
 		p) echo "$OPTARG" >>"$dir/properties" ;;
+		l) echo "$OPTARG" >>"$dir/listeners" && per_node=$((per_node + 2)) ;;
+		s) echo "$OPTARG" >>"$dir/users" ;;
 		*) return 64 ;;
 		esac
 	done
 	jars=$(kafka_fetch) || return
-	ports=($(kafka_free_ports $((nodes * 2)))) || return
+	ports=($(kafka_free_ports $((nodes * per_node)))) || return
 	cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | head -c 22)
 	echo "$jars" >"$dir/jars"
 	echo "$nodes" >"$dir/nodes"
@@ -155,6 +185,14 @@ kafka_new() { # DIR [-n NODES] [-p KEY=VALUE]...
 		echo "${ports[node * 2 - 1]}" >"$dir/node-$node/controller-port"
 		voters+=${voters:+,}$node@127.0.0.1:${ports[node * 2 - 1]}
 	done
+	ports=("${ports[@]:nodes * 2}")
+	while IFS=: read -r name _ proxied; do
+		for ((node = 1; node <= nodes; node++)); do
+			echo "${ports[0]}" >"$dir/node-$node/port-$name"
+			[ -z "$proxied" ] || echo "${ports[1]}" >"$dir/node-$node/door-$name"
+			ports=("${ports[@]:2}")
+		done
+	done <"$dir/listeners"
 	echo "$voters" >"$dir/voters"
 	for ((node = 1; node <= nodes; node++)); do
 		kafka_write_properties "$dir" "$node"
@@ -162,10 +200,10 @@ kafka_new() { # DIR [-n NODES] [-p KEY=VALUE]...
 	done
 }
 
-kafka_bootstrap() { # DIR
+kafka_bootstrap() { # DIR [LISTENER]
 	local node list=
 	for node in $(kafka_nodes "$1"); do
-		list+=${list:+,}127.0.0.1:$(cat "$1/node-$node/port")
+		list+=${list:+,}127.0.0.1:$(if [ -n "${2-}" ]; then kafka_door "$1" "$node" "$2"; else cat "$1/node-$node/port"; fi)
 	done
 	echo "$list"
 }
@@ -188,7 +226,7 @@ kafka_pid() { # DIR NODE
 	echo "$pid"
 }
 
-kafka_launch() { # DIR NODE
+kafka_launch_one() { # DIR NODE
 	local node_dir=$1/node-$2
 	kafka_pid "$1" "$2" >/dev/null && return
 	setsid java -server -Xms128m -Xmx512m -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
@@ -237,11 +275,16 @@ kafka_running() { # DIR
 	echo $n
 }
 
-kafka_start() { # DIR [NODE]
+kafka_launch() { # DIR [NODE]
 	local node
 	for node in $(kafka_nodes "$@"); do
-		kafka_launch "$1" "$node"
+		kafka_launch_one "$1" "$node"
 	done
+}
+
+kafka_start() { # DIR [NODE]
+	local node
+	kafka_launch "$@"
 	for node in $(kafka_nodes "$@"); do
 		kafka_wait "$1" "$node" || return
 	done
@@ -295,7 +338,7 @@ kafka_remove-after() { # DIR PID
 
 kafka_main() {
 	case ${1-} in
-	fetch | new | start | stop | kill9 | restart | bootstrap | remove | remove-after)
+	fetch | new | launch | start | stop | kill9 | restart | bootstrap | remove | remove-after)
 		local verb=$1
 		shift
 		if [ "$verb" != fetch ] && [ -z "${1-}" ]; then

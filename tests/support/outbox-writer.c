@@ -18,6 +18,7 @@ static const char usage[] =
     "  --rollback SHARE  share of the transactions that roll back (0.05)\n"
     "  --rate N          events a second, 0 = as fast as it goes (0)\n"
     "  --seed N          for another run of the same kind (1)\n"
+    "  --reconnect MS    go on after a lost connection, trying so long to have another (0)\n"
     "  --progress FILE   keep \"COMMITTED ROLLED-BACK\" in FILE while it runs\n"
     "  --json            print the counts as JSON\n";
 
@@ -44,7 +45,7 @@ print_counts(const struct writer_counts *c, int json)
 		    (long long)c->rollbacks, c->seconds);
 }
 
-enum { OPT_DATABASE, OPT_TABLE, OPT_TYPE, OPT_EVENTS, OPT_KEYS, OPT_WRITERS, OPT_PAD, OPT_ROLLBACK, OPT_RATE, OPT_SEED,
+enum { OPT_DATABASE, OPT_TABLE, OPT_TYPE, OPT_EVENTS, OPT_KEYS, OPT_WRITERS, OPT_PAD, OPT_ROLLBACK, OPT_RATE, OPT_SEED, OPT_RECONNECT,
 	OPT_PROGRESS, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
     {"rollback", required_argument, NULL, OPT_ROLLBACK},
     {"rate", required_argument, NULL, OPT_RATE},
     {"seed", required_argument, NULL, OPT_SEED},
+    {"reconnect", required_argument, NULL, OPT_RECONNECT},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
@@ -77,6 +79,7 @@ set_option(struct writer_options *opt, int which, const char *value)
 	case OPT_PAD: opt->pad_bytes = atoi(value); return 0;
 	case OPT_ROLLBACK: opt->rollback_share = atof(value); return 0;
 	case OPT_RATE: opt->events_per_second = atof(value); return 0;
+	case OPT_RECONNECT: opt->reconnect_ms = atoi(value); return 0;
 	case OPT_SEED: opt->seed = strtoull(value, NULL, 10); return 0;
 	default: return -1;
 	}

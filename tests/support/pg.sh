@@ -122,16 +122,20 @@ pg_restart() {
 	pg_start "$1"
 }
 
-# SIGKILL for the postmaster and all that it started.
+# SIGKILL for the postmaster and all that it started. Stopped first, it starts no more of them meanwhile; as long as one
+# is left, the server cannot be started again.
 pg_kill() {
 	pg_load "$1" || return 1
 	pg_pid=$(head -n 1 "$pg_state/data/postmaster.pid" 2>/dev/null) || return 0
 	[ -n "$pg_pid" ] || return 0
+	kill -STOP "$pg_pid" 2>/dev/null
 	pg_children=$(ps -o pid= --ppid "$pg_pid")
 	# shellcheck disable=SC2086
 	kill -KILL "$pg_pid" $pg_children 2>/dev/null
-	while kill -0 "$pg_pid" 2>/dev/null; do
-		sleep 0.05
+	for pg_one in $pg_pid $pg_children; do
+		while kill -0 "$pg_one" 2>/dev/null; do
+			sleep 0.05
+		done
 	done
 }
 

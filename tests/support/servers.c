@@ -4,11 +4,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "support/proc.h"
 #include "support/tap.h"
 
-enum { VERB_MS = 90000 };
+enum { VERB_MS = 150000 };
 
 /* What is not as it should be, for servers_heal(). */
 static bool kafka_hurt, postgres_hurt;
@@ -22,15 +24,22 @@ servers_ours(void)
 	return false;
 }
 
+static void
+script_path(const char *name, char path[512])
+{
+	const char *srcdir = getenv("srcdir");
+
+	snprintf(path, 512, "%s/tests/support/%s", srcdir == NULL ? "." : srcdir, name);
+}
+
 static bool
 run(const char *shell, const char *name, const char *const args[3])
 {
-	const char *srcdir = getenv("srcdir");
 	const char *argv[] = {shell, NULL, args[0], args[1], args[2], NULL};
 	char script[512], *output;
 	int rc;
 
-	snprintf(script, sizeof(script), "%s/tests/support/%s", srcdir == NULL ? "." : srcdir, name);
+	script_path(name, script);
 	argv[1] = script;
 	rc = proc_run(argv, VERB_MS, &output);
 	if (rc != 0)
@@ -43,6 +52,31 @@ static bool
 kafka(const char *verb)
 {
 	return run("bash", "kafka.sh", (const char *const[]){verb, getenv("PGOUTBOX_TEST_KAFKA_DIR"), NULL});
+}
+
+void
+servers_kafka_node(const char *verb, int node)
+{
+	char number[16];
+	bool ok;
+
+	kafka_hurt = true;
+	snprintf(number, sizeof(number), "%d", node);
+	ok = run("bash", "kafka.sh", (const char *const[]){verb, getenv("PGOUTBOX_TEST_KAFKA_DIR"), number});
+	CU_ASSERT_FATAL(ok);
+}
+
+int
+servers_kafka_nodes(void)
+{
+	const char *dir = getenv("PGOUTBOX_TEST_KAFKA_DIR");
+	char path[512];
+	int nodes = 0;
+
+	do
+		snprintf(path, sizeof(path), "%s/node-%d", dir == NULL ? "" : dir, ++nodes);
+	while (dir != NULL && access(path, F_OK) == 0);
+	return nodes - 1;
 }
 
 void
@@ -82,6 +116,50 @@ servers_kafka_signal(int signo)
 	for (node = 1; (pid = kafka_pid(node)) > 0; node++)
 		TAP_INT_FATAL(kill(pid, signo), 0);
 	CU_ASSERT_FATAL(node > 1);
+}
+
+/* A number that is not in use any more may belong to anybody. */
+pid_t
+servers_kafka_pid(int node)
+{
+	pid_t pid = kafka_pid(node);
+	char path[64], mark[512], line[8192] = "";
+	FILE *in;
+	size_t n;
+
+	if (pid <= 0)
+		return 0;
+	snprintf(mark, sizeof(mark), "%s/node-%d/server.properties", getenv("PGOUTBOX_TEST_KAFKA_DIR"), node);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	in = fopen(path, "re");
+	if (in == NULL)
+		return 0;
+	n = fread(line, 1, sizeof(line) - 1, in);
+	fclose(in);
+	return memmem(line, n, mark, strlen(mark)) == NULL ? 0 : pid;
+}
+
+int
+servers_kafka_begin(struct proc *p, const char *log, const char *verb, int node, struct error *err)
+{
+	char script[512], number[16];
+	const char *const argv[] = {"bash", script, verb, getenv("PGOUTBOX_TEST_KAFKA_DIR"), node == 0 ? NULL : number, NULL};
+
+	kafka_hurt = true;
+	script_path("kafka.sh", script);
+	snprintf(number, sizeof(number), "%d", node);
+	return proc_start(p, log, argv, err);
+}
+
+int
+servers_postgres_begin(struct proc *p, const char *log, const char *verb, const char *mode, struct error *err)
+{
+	char script[512];
+	const char *const argv[] = {"sh", script, verb, getenv("PGOUTBOX_TEST_PGSTATE"), mode, NULL};
+
+	postgres_hurt = true;
+	script_path("pg.sh", script);
+	return proc_start(p, log, argv, err);
 }
 
 static bool

@@ -55,15 +55,13 @@ creation_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
 	return 0;
 }
 
-int
-topic_create(const char *brokers, const char *topic, int partitions, struct error *err)
-{
-	return topic_create_with(brokers, topic, partitions, NULL, NULL, err);
-}
+struct topic_plan {
+	int partitions, copies;
+	const char *name, *value; /* of a setting, or NULL */
+};
 
-int
-topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
-                  struct error *err)
+static int
+create(const char *brokers, const char *topic, const struct topic_plan *plan, struct error *err)
 {
 	static const char *const settings[][2] = {{NULL, NULL}};
 	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
@@ -75,12 +73,12 @@ topic_create_with(const char *brokers, const char *topic, int partitions, const 
 
 	if (rk == NULL)
 		return -1;
-	wanted = rd_kafka_NewTopic_new(topic, partitions, 1, reason, sizeof(reason));
+	wanted = rd_kafka_NewTopic_new(topic, plan->partitions, plan->copies, reason, sizeof(reason));
 	if (wanted == NULL) {
 		error_set(err, ERR_CONFIG, "topic \"%s\": %s", topic, reason);
 	} else {
-		if (name != NULL)
-			(void)rd_kafka_NewTopic_set_config(wanted, name, value);
+		if (plan->name != NULL)
+			(void)rd_kafka_NewTopic_set_config(wanted, plan->name, plan->value);
 		queue = rd_kafka_queue_new(rk);
 		rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
 		ev = rd_kafka_queue_poll(queue, 30000);
@@ -89,6 +87,117 @@ topic_create_with(const char *brokers, const char *topic, int partitions, const 
 		rd_kafka_queue_destroy(queue);
 		rd_kafka_NewTopic_destroy(wanted);
 	}
+	rd_kafka_destroy(rk);
+	return rc;
+}
+
+int
+topic_create(const char *brokers, const char *topic, int partitions, struct error *err)
+{
+	return topic_create_copies(brokers, topic, partitions, 1, err);
+}
+
+int
+topic_create_copies(const char *brokers, const char *topic, int partitions, int copies, struct error *err)
+{
+	return create(brokers, topic, &(struct topic_plan){.partitions = partitions, .copies = copies}, err);
+}
+
+int
+topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
+                  struct error *err)
+{
+	struct topic_plan plan = {.partitions = partitions, .copies = 1, .name = name, .value = value};
+
+	return create(brokers, topic, &plan, err);
+}
+
+static int
+setting_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
+{
+	const rd_kafka_ConfigResource_t **all;
+	size_t count = 0;
+
+	if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, ERR_RETRY, "could not set up topic \"%s\": %s", topic,
+		                 ev == NULL ? "no answer" : rd_kafka_event_error_string(ev));
+	all = rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(ev), &count);
+	if (count == 0 || rd_kafka_ConfigResource_error(all[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, ERR_RETRY, "could not set up topic \"%s\": %s", topic,
+		                 count == 0 ? "nothing was done" : rd_kafka_ConfigResource_error_string(all[0]));
+	return 0;
+}
+
+int
+topic_set(const char *brokers, const char *topic, const char *name, const char *value, struct error *err)
+{
+	static const char *const settings[][2] = {{NULL, NULL}};
+	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
+	rd_kafka_ConfigResource_t *wanted;
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *ev;
+	int rc;
+
+	if (rk == NULL)
+		return -1;
+	wanted = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	(void)rd_kafka_ConfigResource_set_config(wanted, name, value);
+	queue = rd_kafka_queue_new(rk);
+	rd_kafka_AlterConfigs(rk, &wanted, 1, NULL, queue);
+	ev = rd_kafka_queue_poll(queue, 30000);
+	rc = setting_result(ev, topic, err);
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_ConfigResource_destroy(wanted);
+	rd_kafka_destroy(rk);
+	return rc;
+}
+
+static int
+acl_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
+{
+	const rd_kafka_acl_result_t **all;
+	const rd_kafka_error_t *failure;
+	size_t count = 0;
+
+	if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, ERR_RETRY, "could not set the rights of topic \"%s\": %s", topic,
+		                 ev == NULL ? "no answer" : rd_kafka_event_error_string(ev));
+	all = rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(ev), &count);
+	failure = count == 0 ? NULL : rd_kafka_acl_result_error(all[0]);
+	if (failure != NULL)
+		return error_set(err, ERR_RETRY, "could not set the rights of topic \"%s\": %s", topic,
+		                 rd_kafka_error_string(failure));
+	return 0;
+}
+
+int
+topic_allow(const char *brokers, const char *topic, const char *principal, rd_kafka_AclOperation_t operation,
+            struct error *err)
+{
+	static const char *const settings[][2] = {{NULL, NULL}};
+	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
+	char reason[256] = "";
+	rd_kafka_AclBinding_t *acl;
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *ev;
+	int rc;
+
+	if (rk == NULL)
+		return -1;
+	acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, principal, "*",
+	                              operation, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, reason, sizeof(reason));
+	if (acl == NULL) {
+		rd_kafka_destroy(rk);
+		return error_set(err, ERR_CONFIG, "topic \"%s\": %s", topic, reason);
+	}
+	queue = rd_kafka_queue_new(rk);
+	rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
+	ev = rd_kafka_queue_poll(queue, 30000);
+	rc = acl_result(ev, topic, err);
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_AclBinding_destroy(acl);
 	rd_kafka_destroy(rk);
 	return rc;
 }

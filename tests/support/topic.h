@@ -18,6 +18,19 @@ int topic_create(const char *brokers, const char *topic, int partitions, struct 
 int topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
                       struct error *err) __attribute__((warn_unused_result));
 
+/* The same with so many copies of each partition. */
+int topic_create_copies(const char *brokers, const char *topic, int partitions, int copies, struct error *err)
+    __attribute__((warn_unused_result));
+
+/* Gives an existing topic one setting of its own, instead of whatever it had. */
+int topic_set(const char *brokers, const char *topic, const char *name, const char *value, struct error *err)
+    __attribute__((warn_unused_result));
+
+/* Allows one thing to a principal ("User:relay"). Where there is an authorizer, what nobody has been allowed on this
+ * topic is denied to all from the first call on. */
+int topic_allow(const char *brokers, const char *topic, const char *principal, rd_kafka_AclOperation_t operation,
+                struct error *err) __attribute__((warn_unused_result));
+
 struct topic_reader;
 
 /* Waits up to timeout_ms for the topics to be there. */

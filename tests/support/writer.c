@@ -247,6 +247,7 @@ work(struct hand *h, struct error *err)
 			events = (int)(c->opt->events - before);
 		pace(c, before);
 		if (transaction(h, events, commit, err) == -1) {
+			proc_sleep_ms(DAWDLE_MS);
 			if (reconnect_hand(h, err) == -1)
 				return -1;
 			continue;

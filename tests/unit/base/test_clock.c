@@ -30,6 +30,19 @@ test_mono_is_the_monotonic_clock(void)
 	CU_ASSERT(ts.tv_sec - us / 1000000 < 60);
 }
 
+/* CLOCK_MONOTONIC and the time that the machine was suspended. */
+static void
+test_boot_counts_suspension(void)
+{
+	struct timespec ts;
+	int64_t before = clock_mono_us(), us = clock_boot_us();
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	CU_ASSERT(us >= before);
+	CU_ASSERT(ts.tv_sec - us / 1000000 >= 0);
+	CU_ASSERT(ts.tv_sec - us / 1000000 < 60);
+}
+
 static void
 test_wall_is_now(void)
 {
@@ -54,6 +67,7 @@ main(void)
 	tap_suite("clock");
 	tap_test("mono goes forward in microseconds", test_mono_goes_forward);
 	tap_test("mono is the monotonic clock", test_mono_is_the_monotonic_clock);
+	tap_test("boot counts suspension too", test_boot_counts_suspension);
 	tap_test("wall is the time of day", test_wall_is_now);
 	tap_test("never is later than all", test_never_is_later_than_all);
 	return tap_run();

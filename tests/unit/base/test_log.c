@@ -1,5 +1,6 @@
 /* Tests of src/base/log.c: what arrives at the other end of a pipe, and of a write(2) that misbehaves. */
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,6 +27,15 @@ clock_wall_us(void)
 	return wall_us;
 }
 
+int64_t
+clock_mono_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 #define write scripted_write
 #include "../../../src/base/log.c"
 #undef write
@@ -33,6 +43,7 @@ clock_wall_us(void)
 #include <fcntl.h>
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "support/tap.h"
 
 static int fds[2] = {-1, -1};
@@ -300,6 +311,79 @@ test_full_pipe(void)
 	TAP_INT(write_calls, 1);
 }
 
+/* Each entry as before, but written by the thread; after log_stop() by the caller again. */
+static void
+test_writer(void)
+{
+	struct error err;
+
+	TAP_INT_FATAL(log_start(&log_, &err), 0);
+	for (int i = 0; i < 3; i++)
+		log_write(&log_, LOG_INFO, "x", "%d", i);
+	TAP_INT(log_dropped(&log_), 0);
+	log_stop(&log_);
+	TAP_STR(written(), "ts=2026-01-02T03:04:05.678Z level=info id=x msg=\"0\"\n"
+	                   "ts=2026-01-02T03:04:05.678Z level=info id=x msg=\"1\"\n"
+	                   "ts=2026-01-02T03:04:05.678Z level=info id=x msg=\"2\"\n");
+	log_write(&log_, LOG_INFO, "x", "3");
+	TAP_HAS(written(), "msg=\"3\"");
+	log_stop(&log_);
+}
+
+static void
+test_writer_tells_what_was_lost(void)
+{
+	static const struct {
+		enum log_format format;
+		bool journal;
+		const char *text;
+	} forms[] = {
+		{LOG_FORMAT_LOGFMT, false, "\nts=2026-01-02T03:04:05.678Z level=warning id=log-dropped msg=\"5 entries were lost here\" hint=\"whatever "},
+		{LOG_FORMAT_LOGFMT, true, "\n<4>level=warning id=log-dropped msg=\"5 entries were lost here\" hint=\""},
+		{LOG_FORMAT_JSON, true, "\n<4>{\"level\":\"warning\",\"id\":\"log-dropped\",\"msg\":\"5 entries were lost here\",\"hint\":\""},
+	};
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct error err;
+		struct buf all = BUF_INIT;
+
+		log_.format = forms[i].format;
+		log_.journal = forms[i].journal;
+		TAP_INT_FATAL(log_start(&log_, &err), 0);
+		while (log_dropped(&log_) < 5)
+			log_write(&log_, LOG_INFO, "x", "%0200d", 0);
+		for (int64_t wait = 0; strstr(buf_str(&all), "log-dropped") == NULL && wait < 5000; wait++) {
+			buf_add_str(&all, written());
+			usleep(1000);
+		}
+		TAP_HAS(buf_str(&all), forms[i].text);
+		buf_done(&all);
+		log_stop(&log_);
+	}
+}
+
+/* A program that ends must not wait for whoever does not read. */
+static void
+test_stop_gives_up(void)
+{
+	struct error err;
+	struct timespec start, end;
+
+	TAP_INT_FATAL(log_start(&log_, &err), 0);
+	while (log_dropped(&log_) == 0)
+		log_write(&log_, LOG_INFO, "x", "%0200d", 0);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	log_stop(&log_);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	CU_ASSERT(end.tv_sec - start.tv_sec <= LOG_STOP_US / 1000000 + 2);
+	log_write(&log_, LOG_INFO, "x", "said to nobody");
+	CU_ASSERT_PTR_NULL(strstr(written(), "said to nobody"));
+	for (int i = 0; i < 20; i++) { /* the thread comes to its end before the pipe does */
+		(void)written();
+		usleep(10000);
+	}
+}
+
 static void
 test_journal_is_detected(void)
 {
@@ -365,6 +449,9 @@ main(void)
 	tap_test("an interrupted write goes on", test_interrupted_write);
 	tap_test("a short write goes on", test_short_write);
 	tap_test("a full pipe loses the entry", test_full_pipe);
+	tap_test("a thread writes", test_writer);
+	tap_test("what was lost is told", test_writer_tells_what_was_lost);
+	tap_test("the end waits for no reader", test_stop_gives_up);
 	tap_test("the journal is detected", test_journal_is_detected);
 	tap_test("names of the levels", test_level_names);
 	return tap_run();

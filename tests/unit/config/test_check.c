@@ -70,9 +70,53 @@ static void
 test_password(void)
 {
 	says(", password_file: /x", "", "");
-	says(" password=x", "", "");
+	says(", password_file: /x, sslpassword_file: /y", "", "");
+	says(" password=x sslpassword=y", "", "");
 	says(" password=x, password_file: /x", "",
-	     "f:1:60: database.password_file: the connection string has a password too; remove it there\n");
+	     "f:1:60: database.password_file: the connection string has a password too; give each by its file, "
+	     "password_file or sslpassword_file\n");
+	says(" password=x, sslpassword_file: /x", "",
+	     "f:1:63: database.sslpassword_file: the connection string has a password too; give each by its file, "
+	     "password_file or sslpassword_file\n");
+}
+
+static void
+says_of_files(const char *kafka, const char *expected)
+{
+	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf out __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct config_problems problems = CONFIG_PROBLEMS_INIT;
+	struct config cfg = {0};
+	int rc;
+
+	buf_printf(&text, "database: {conninfo: dbname=app}\nkafka: {brokers: a,\n%s}\n", kafka);
+	rc = config_parse("f", slice_from(buf_str(&text)), &cfg, &problems);
+	config_problems_print(&problems, &out);
+	TAP_STR(buf_str(&out), expected);
+	TAP_INT(rc, expected[0] == '\0' ? 0 : -1);
+	config_problems_done(&problems);
+	config_done(&cfg);
+}
+
+/* Somebody may write the secret where its path belongs: it is not quoted. */
+static void
+test_property_files(void)
+{
+	says_of_files("property_files: {sasl.password: /x, ssl.key.pem: /y}", "");
+	says_of_files("properties: {sasl.username: u}, property_files: {sasl.password: /x}", "");
+	says_of_files("property_files: {sasl.password: hunter2}",
+	              "f:3:33: kafka.property_files.sasl.password: is not an absolute path; begin it with \"/\": the daemon "
+	              "does not run in the directory of this file\n");
+	says_of_files("property_files: {sasl.password: ''}",
+	              "f:3:33: kafka.property_files.sasl.password: names no file; remove the line\n");
+	says_of_files("property_files: {linger.ms: /x}",
+	              "f:3:29: kafka.property_files.linger.ms: is no secret property of librdkafka; set it in "
+	              "kafka.properties\n");
+	says_of_files("property_files: {ssl.key.location: /x}",
+	              "f:3:36: kafka.property_files.ssl.key.location: is no secret property of librdkafka; set it in "
+	              "kafka.properties\n");
+	says_of_files("properties: {sasl.password: x}, property_files: {sasl.password: /x}",
+	              "f:3:65: kafka.property_files.sasl.password: is in kafka.properties too; remove it there\n");
 }
 
 int
@@ -83,6 +127,7 @@ main(void)
 	tap_test("a batch lets go before its session is ended", test_hold);
 	tap_test("a column has one meaning", test_columns);
 	tap_test("marking needs a column", test_sent_at);
-	tap_test("one password", test_password);
+	tap_test("a password is given once", test_password);
+	tap_test("files of properties", test_property_files);
 	return tap_run();
 }

@@ -27,6 +27,7 @@ end(void)
 {
 	(void)unlink("pgoutboxd.yaml");
 	(void)unlink("password");
+	(void)unlink("key");
 	if (chdir("/") < 0 || rmdir(dir) < 0)
 		abort();
 }
@@ -184,6 +185,100 @@ test_password_file(void)
 	loads("pgoutboxd.yaml", buf_str(&expected));
 }
 
+static void
+put_secrets(const char *password, const char *key)
+{
+	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	put("password", password, strlen(password), 0600);
+	put("key", key, strlen(key), 0600);
+	buf_printf(&text, "database:\n  conninfo: dbname=app\n  sslpassword_file: %s/password\nkafka:\n  brokers: a\n"
+	                  "  property_files:\n    sasl.password: %s/password\n    ssl.key.pem: %s/key\n", dir, dir, dir);
+	put_config(buf_str(&text), 0644);
+}
+
+static void
+test_other_secret_files(void)
+{
+	struct buf said __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct config cfg = {0};
+
+	put_secrets("hunter2\n", "hunter3\nhunter4\n");
+	TAP_INT_FATAL(load("pgoutboxd.yaml", &cfg, &said), 0);
+	TAP_STR(buf_str(&said), "");
+	TAP_STR(cfg.database.password, "");
+	TAP_STR(cfg.database.sslpassword, "hunter2");
+	TAP_INT_FATAL(cfg.kafka.secrets.count, 2);
+	TAP_STR(cfg.kafka.secrets.items[0].name, "sasl.password");
+	TAP_STR(cfg.kafka.secrets.items[0].value, "hunter2");
+	TAP_STR(cfg.kafka.secrets.items[1].name, "ssl.key.pem");
+	TAP_STR(cfg.kafka.secrets.items[1].value, "hunter3\nhunter4");
+	config_print(&cfg, &said);
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&said), "hunter"));
+	config_done(&cfg);
+	CU_ASSERT_PTR_NULL(cfg.kafka.secrets.items);
+}
+
+/* Each with its own place, and without a word of what they hold. */
+static void
+test_bad_secret_files(void)
+{
+	struct buf expected __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	put_secrets("hunter2\nhunter3\n", "");
+	buf_printf(&expected, "pgoutboxd.yaml:3:21: database.sslpassword_file: \"%s/password\" has more than one line; it "
+	                      "should hold the password and nothing else\n", dir);
+	buf_printf(&expected, "pgoutboxd.yaml:7:20: kafka.property_files.sasl.password: \"%s/password\" has more than one "
+	                      "line; it should hold the password and nothing else\n", dir);
+	buf_printf(&expected, "pgoutboxd.yaml:8:18: kafka.property_files.ssl.key.pem: \"%s/key\" is empty; write the secret "
+	                      "into it, and nothing else\n", dir);
+	refuses("pgoutboxd.yaml", buf_str(&expected));
+	put_secrets("hunter2\n", "hunter3\n");
+	CU_ASSERT_FATAL(chmod("key", 0644) == 0);
+	buf_reset(&expected);
+	buf_printf(&expected, "pgoutboxd.yaml:8:18: warning: kafka.property_files.ssl.key.pem: everybody on this machine can "
+	                      "read \"%s/key\"; chmod it to 0600 or 0640\n", dir);
+	loads("pgoutboxd.yaml", buf_str(&expected));
+}
+
+/* librdkafka reads the key itself and does not look who else may. */
+static void
+test_exposed_key(void)
+{
+	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf expected __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	put("key", "hunter2\n", 8, 0640);
+	buf_printf(&text, "database: {conninfo: dbname=app}\nkafka:\n  brokers: a\n  properties:\n"
+	                  "    ssl.key.location: %s/key\n    ssl.ca.location: /etc/passwd\n", dir);
+	put_config(buf_str(&text), 0644);
+	loads("pgoutboxd.yaml", "");
+	CU_ASSERT_FATAL(chmod("key", 0644) == 0);
+	buf_printf(&expected, "pgoutboxd.yaml:5:23: warning: kafka.properties.ssl.key.location: everybody on this machine "
+	                      "can read \"%s/key\"; chmod it to 0600 or 0640\n", dir);
+	loads("pgoutboxd.yaml", buf_str(&expected));
+}
+
+/* Whoever runs the tool may not be allowed to read what the daemon reads. */
+static void
+test_beside(void)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_INIT;
+	struct buf said __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct config cfg = {0};
+
+	put_config("database:\n  conninfo: dbname=app\n  password_file: /nonexistent/x\nkafka:\n  brokers: a\n"
+	           "  property_files:\n    sasl.password: /nonexistent/y\n", 0644);
+	TAP_INT(config_load_beside("pgoutboxd.yaml", NULL, &cfg, &problems), 0);
+	config_problems_print(&problems, &said);
+	TAP_STR(buf_str(&said), "pgoutboxd.yaml:3:18: warning: database.password_file: could not open \"/nonexistent/x\": "
+	                        "No such file or directory; create it, or correct the path\n");
+	TAP_STR(cfg.database.password, "");
+	TAP_INT(cfg.kafka.secrets.count, 0);
+	config_problems_done(&problems);
+	config_done(&cfg);
+}
+
 /* A password file that cannot be read is not the only thing that is told. */
 static void
 test_all_at_once(void)
@@ -224,7 +319,7 @@ test_parse_opens_nothing(void)
 	struct config cfg = {0};
 
 	TAP_INT(config_parse("f", slice_from("database: {conninfo: x=y, password_file: /nonexistent}\nkafka: "
-	                                     "{brokers: a}"),
+	                                     "{brokers: a, property_files: {sasl.password: /nonexistent}}"),
 	                     &cfg, &problems), 0);
 	TAP_INT(problems.count, 0);
 	TAP_STR(cfg.database.password, "");
@@ -301,6 +396,10 @@ main(void)
 	tap_test("files that cannot be read", test_unreadable);
 	tap_test("a file may have a megabyte, and no byte more", test_length);
 	tap_test("the password file", test_password_file);
+	tap_test("the other files of secrets", test_other_secret_files);
+	tap_test("files of secrets that are not good", test_bad_secret_files);
+	tap_test("a key that everybody can read", test_exposed_key);
+	tap_test("a tool beside the daemon", test_beside);
 	tap_test("everything is told at once", test_all_at_once);
 	tap_test("secrets that everybody can read", test_exposed_secrets);
 	tap_test("a text in memory opens no file", test_parse_opens_nothing);

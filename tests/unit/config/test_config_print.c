@@ -56,6 +56,8 @@ static const char awkward[] =
 	"      several\n"
 	"      lines\n"
 	"    'null': 'null'\n"
+	"  property_files:\n"
+	"    sasl.password: /run/a b\n"
 	"http:\n"
 	"  listen: '[::1]:9921'\n"
 	"log:\n"
@@ -79,6 +81,9 @@ same_values(const struct config *a, const struct config *b)
 		TAP_STR(b->kafka.properties.items[i].name, a->kafka.properties.items[i].name);
 		TAP_STR(b->kafka.properties.items[i].value, a->kafka.properties.items[i].value);
 	}
+	TAP_INT_FATAL(b->kafka.property_files.count, 1);
+	TAP_STR(b->kafka.property_files.items[0].name, "sasl.password");
+	TAP_STR(b->kafka.property_files.items[0].value, "/run/a b");
 	TAP_STR(b->http.listen, a->http.listen);
 }
 
@@ -110,6 +115,7 @@ test_print(void)
 	        "database:\n"
 	        "  conninfo: \"dbname=app\"\n"
 	        "  password_file: \"\"\n"
+	        "  sslpassword_file: \"\"\n"
 	        "  connect_timeout: 10s\n"
 	        "  statement_timeout: 30s\n"
 	        "  session_timeout: 15s\n"
@@ -142,6 +148,7 @@ test_print(void)
 	        "  topic: \"${aggregate_type}\"\n"
 	        "  properties:\n"
 	        "    \"linger.ms\": \"5\"\n"
+	        "  property_files: {}\n"
 	        "http:\n"
 	        "  listen: \"127.0.0.1:9921\"\n"
 	        "log:\n"

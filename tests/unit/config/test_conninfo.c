@@ -48,6 +48,11 @@ test_accepts(void)
 	accepts("host='a'port=1");
 	accepts("postgresql://app:x@db/app");
 	accepts("postgres://db/app");
+	accepts("postgresql://app:x%40y%2Fz@a:1,b:2/app?sslmode=verify-full&sslrootcert=/etc/ca.pem");
+	accepts("postgresql://app:hun?ter2@db/app");
+	accepts("postgresql://app:hun:ter#2@db/app");
+	accepts("postgresql://[::1]:5432/app");
+	accepts("postgresql://app@db/app?password=a:b");
 }
 
 static void
@@ -59,6 +64,9 @@ test_refuses(void)
 	refuses("=hunter2", "without \"=\"");
 	refuses("password='hunter2\\'", "quote that is never closed");
 	refuses("mysql://root:hunter2@db/app", "URI of another kind");
+	refuses("postgresql://app:hun@hunter2@db/app", "where a URI cannot have one");
+	refuses("postgresql://app:hun/hunter2@db/app", "where a URI cannot have one");
+	refuses("postgresql://app:hunter2@db/app?password=hunter@3", "where a URI cannot have one");
 	refuses("PostgreSQL://root:hunter2@db/app", "URI of another kind");
 }
 
@@ -84,6 +92,7 @@ test_broken(void)
 	redacts("password='hunter2 user=x", "***");
 	redacts("password=my hunter2", "***");
 	redacts("mysql://root:hunter2@db", "***");
+	redacts("postgresql://app:hun@ter2@db/app", "***");
 }
 
 static void
@@ -91,6 +100,8 @@ test_has_password(void)
 {
 	CU_ASSERT(conninfo_has_password("dbname=app password=x"));
 	CU_ASSERT(conninfo_has_password("postgresql://app:x@db"));
+	CU_ASSERT(conninfo_has_password("dbname=app sslpassword=x"));
+	CU_ASSERT(conninfo_has_password("password=a b"));
 	CU_ASSERT(conninfo_has_password("postgresql:///?password=x"));
 	CU_ASSERT(!conninfo_has_password("dbname=password user=secret"));
 	CU_ASSERT(!conninfo_has_password("postgresql://app@db:5432/app"));

@@ -42,6 +42,7 @@ static const char everything[] =
 	"database:\n"
 	"  conninfo: \"dbname=app\"\n"
 	"  password_file: /run/password\n"
+	"  sslpassword_file: /run/sslpassword\n"
 	"  connect_timeout: 1s\n"
 	"  statement_timeout: 2s\n"
 	"  session_timeout: 3s\n"
@@ -76,6 +77,8 @@ static const char everything[] =
 	"    linger.ms: 5\n"
 	"    'enable.x': true\n"
 	"    empty: \"\"\n"
+	"  property_files:\n"
+	"    sasl.password: /run/sasl\n"
 	"http:\n"
 	"  listen: off\n"
 	"log:\n"
@@ -149,6 +152,7 @@ test_everything(void)
 	says(&problems, "");
 	TAP_STR(cfg.database.conninfo, "dbname=app");
 	TAP_STR(cfg.database.password_file, "/run/password");
+	TAP_STR(cfg.database.sslpassword_file, "/run/sslpassword");
 	TAP_INT(cfg.database.connect_timeout_ms, 1000);
 	TAP_INT(cfg.database.statement_timeout_ms, 2000);
 	TAP_INT(cfg.database.session_timeout_ms, 3000);
@@ -176,6 +180,10 @@ test_everything(void)
 	TAP_STR(cfg.kafka.properties.items[0].value, "5");
 	TAP_STR(cfg.kafka.properties.items[1].value, "true");
 	TAP_STR(cfg.kafka.properties.items[2].value, "");
+	TAP_INT_FATAL(cfg.kafka.property_files.count, 1);
+	TAP_STR(cfg.kafka.property_files.items[0].name, "sasl.password");
+	TAP_STR(cfg.kafka.property_files.items[0].value, "/run/sasl");
+	TAP_INT(cfg.kafka.secrets.count, 0);
 	TAP_STR(cfg.http.listen, "off");
 	TAP_INT(cfg.log.level, LOG_DEBUG);
 	TAP_INT(cfg.log.format, LOG_FORMAT_JSON);
@@ -197,9 +205,9 @@ test_everything_is_given(void)
 		if (find_place(&cfg, path) == NULL)
 			TAP_STR(path, "given");
 	}
-	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->line, 35);
+	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->line, 36);
 	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->column, 16);
-	TAP_INT(find_place(&cfg, "kafka")->line, 31);
+	TAP_INT(find_place(&cfg, "kafka")->line, 32);
 	config_done(&cfg);
 }
 

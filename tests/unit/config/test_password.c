@@ -114,6 +114,24 @@ test_longest(void)
 }
 
 static void
+test_lines_are_kept(void)
+{
+	static const char key[] = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+	char *text;
+	bool exposed;
+	struct error err;
+
+	put(key, strlen(key), 0600);
+	refuses("more than one line");
+	TAP_INT_FATAL(password_read_lines(path, &text, &exposed, &err), 0);
+	TAP_STR(text, "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----");
+	free(text);
+	put("\n", 1, 0600);
+	TAP_INT(password_read_lines(path, &text, &exposed, &err), -1);
+	TAP_HAS(err.message, "is empty");
+}
+
+static void
 test_no_file(void)
 {
 	refuses("No such file");
@@ -161,6 +179,7 @@ main(void)
 	tap_test("the end of the line is dropped, nothing else", test_lines);
 	tap_test("what cannot be a password is refused unseen", test_contents);
 	tap_test("the longest one is read whole", test_longest);
+	tap_test("a key has lines", test_lines_are_kept);
 	tap_test("no file, a directory, a pipe", test_no_file);
 	tap_test("a file that may not be read", test_permission);
 	tap_test("whether everybody can read it", test_exposed);

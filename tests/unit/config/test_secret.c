@@ -32,11 +32,13 @@ test_names(void)
 	static const char *const secret[] = {
 		"password", "sslpassword", "PASSWORD", "sasl.password", "ssl.key.password", "ssl.keystore.password",
 		"ssl.key.pem", "sasl.jaas.config", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config",
+		"sasl.oauthbearer.assertion.private.key.pem",
 		"scram_client_key", "oauth_client_secret", "some.token", "sasl.kerberos.kinit.cmd", "Passphrase"};
 	static const char *const shown[] = {
 		"", "host", "user", "dbname", "passfile", "sslkey", "sslcert", "ssl.key.location",
 		"ssl.keystore.location", "ssl.ca.location", "ssl.certificate.pem", "sasl.username", "linger.ms",
-		"password_file", "sasl.oauthbearer.token.endpoint.url"};
+		"password_file", "sslpassword_file", "sasl.oauthbearer.token.endpoint.url",
+		"sasl.oauthbearer.assertion.private.key.file"};
 
 	for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
 		if (!hides(secret[i]))

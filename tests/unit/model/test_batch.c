@@ -54,8 +54,8 @@ static void
 test_moves(void)
 {
 	static const char *const legal[EV_STATES] = {
-		[EV_CLAIMED] = ".s.rp.", [EV_SENT] = "..arp.", [EV_ACKED] = ".....S", [EV_REFUSED] = "......", [EV_POISONED] = ".....S",
-		[EV_SETTLED] = "......"};
+		[EV_CLAIMED] = ".s.rhp.", [EV_SENT] = "..arhp.", [EV_ACKED] = "...r..S", [EV_REFUSED] = "....h..",
+		[EV_HELD] = ".......", [EV_POISONED] = "...r..S", [EV_SETTLED] = "......."};
 
 	for (int from = 0; from < EV_STATES; from++)
 		for (int to = 0; to < EV_STATES; to++)
@@ -122,27 +122,44 @@ test_settle(void)
 	batch_free(b);
 }
 
+/* What was refused is told once, with the lowest id. */
 static void
-test_lowest_open(void)
+test_take_refused(void)
 {
 	struct batch *b = batch_of(4);
 
-	TAP_INT(batch_lowest_open(b), -10);
+	CU_ASSERT(batch_take_refused(b) == INT64_MAX);
 	send(b);
-	TAP_INT(batch_lowest_open(b), -10);
+	CU_ASSERT(batch_take_refused(b) == INT64_MAX);
 	batch_move(&b->slots[0], EV_ACKED);
-	batch_move(&b->slots[1], EV_POISONED);
+	batch_move(&b->slots[1], EV_HELD);
 	batch_move(&b->slots[2], EV_REFUSED);
 	batch_move(&b->slots[3], EV_REFUSED);
-	TAP_INT(batch_lowest_open(b), 10);
-	batch_free(b);
-	b = batch_of(1);
-	send(b);
-	batch_move(&b->slots[0], EV_ACKED);
-	CU_ASSERT(batch_lowest_open(b) == INT64_MAX);
+	TAP_INT(batch_take_refused(b), b->slots[2].ev.id);
+	TAP_INT(b->counts[EV_HELD], 3);
+	TAP_INT(b->counts[EV_REFUSED], 0);
+	CU_ASSERT(batch_take_refused(b) == INT64_MAX);
 	batch_free(b);
 	b = batch_new(0);
-	CU_ASSERT(batch_lowest_open(b) == INT64_MAX);
+	CU_ASSERT(batch_take_refused(b) == INT64_MAX);
+	batch_free(b);
+}
+
+/* Somebody else has the rows: nothing is left to settle, what is on its way still is. */
+static void
+test_abandon(void)
+{
+	struct batch *b = batch_of(3);
+
+	send(b);
+	batch_move(&b->slots[0], EV_ACKED);
+	batch_move(&b->slots[1], EV_POISONED);
+	batch_abandon(b);
+	TAP_INT(batch_unsettled(b), 0);
+	CU_ASSERT_FALSE(batch_reported(b));
+	TAP_INT(b->counts[EV_REFUSED], 2);
+	batch_move(&b->slots[2], EV_ACKED);
+	TAP_INT(batch_unsettled(b), 1);
 	batch_free(b);
 }
 
@@ -190,7 +207,8 @@ main(void)
 	tap_test("legal moves", test_moves);
 	tap_test("add", test_add);
 	tap_test("settle", test_settle);
-	tap_test("lowest open id", test_lowest_open);
+	tap_test("what was refused is told once", test_take_refused);
+	tap_test("abandoned", test_abandon);
 	tap_test("free", test_free);
 	tap_test("no memory", test_no_memory);
 	return tap_run();

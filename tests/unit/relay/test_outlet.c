@@ -12,7 +12,7 @@ struct producer {
 #define STALL_MS 4000
 
 static struct producer producer;
-static int made, freed, make_fails, sends;
+static int made, freed, make_fails, sends, purges;
 static int64_t now_us;
 static struct watch *timer;
 static int watches;
@@ -121,10 +121,18 @@ producer_warm_topic(struct producer *p, const char *topic)
 	(void)p, (void)topic;
 }
 
+int32_t
+producer_partition(const struct producer *p, const char *topic, struct slice key)
+{
+	(void)p, (void)topic;
+	return (int32_t)key.len;
+}
+
 void
 producer_purge(struct producer *p)
 {
 	(void)p;
+	purges++;
 }
 
 size_t
@@ -170,7 +178,7 @@ setup(void)
 	struct outlet_options opt = {.stall_ms = STALL_MS};
 	struct outlet_events events = {.report = on_test_report, .rebuilt = on_test_rebuilt, .serves = on_test_serves};
 
-	made = freed = make_fails = sends = reports = rebuilt = serves = watches = 0;
+	made = freed = make_fails = sends = purges = reports = rebuilt = serves = watches = 0;
 	up = true;
 	timer = NULL;
 	now_us = 1000000;
@@ -231,6 +239,7 @@ test_stall(void)
 	TAP_INT(timer->deadline_us, 4000000 + STALL_MS * 1000);
 	sleep_and_fire();
 	CU_ASSERT_FALSE(outlet_serves(o) || up);
+	CU_ASSERT_TRUE(outlet_reachable(o)); /* brokers are there, they only do not answer */
 	CU_ASSERT(timer->deadline_us > now_us);
 	sleep_and_fire();
 	TAP_INT(serves, 1);
@@ -249,12 +258,15 @@ test_failures_are_no_sign_of_service(void)
 {
 	enum send_class class;
 
+	TAP_INT(outlet_partition(o, "t", slice_from("four")), 4);
 	producer.events.reachable(producer.events.ctx, false, "no broker");
+	CU_ASSERT_FALSE(outlet_reachable(o));
 	CU_ASSERT_FALSE(up);
 	TAP_INT(send(&class), 0);
 	report(SEND_OUTAGE);
 	CU_ASSERT_FALSE(up);
 	producer.events.reachable(producer.events.ctx, true, NULL);
+	CU_ASSERT_TRUE(outlet_reachable(o));
 	CU_ASSERT_TRUE(up);
 	TAP_INT(serves, 2);
 }
@@ -332,6 +344,86 @@ test_cannot_be_made(void)
 	TAP_INT(rebuilt, 1);
 }
 
+/* Before a restart is through nothing goes out, and it is no outage. */
+static void
+test_restart(void)
+{
+	enum send_class class;
+
+	TAP_INT(send(&class), 0);
+	TAP_INT(send(&class), 0);
+	now_us += 100 * STALL_MS * 1000;
+	outlet_restart(o);
+	TAP_INT(purges, 1);
+	TAP_INT(send(&class), -1);
+	TAP_INT(class, SEND_OUTAGE);
+	report(SEND_OK);
+	CU_ASSERT(timer->deadline_us > now_us);
+	timer->fire(timer, 0, now_us);
+	TAP_INT(freed, 0);
+	TAP_INT(serves, 0);
+	report(SEND_OUTAGE);
+	TAP_INT(reports, 2);
+	CU_ASSERT(timer->deadline_us <= now_us);
+	TAP_INT(send(&class), -1);
+	sleep_and_fire();
+	TAP_INT(freed, 1);
+	TAP_INT(made, 2);
+	TAP_INT(rebuilt, 1);
+	TAP_INT(send(&class), 0);
+	TAP_INT(serves, 0);
+	report(SEND_OK);
+	CU_ASSERT(timer->deadline_us > now_us);
+}
+
+static void
+test_restart_without_reports(void)
+{
+	enum send_class class;
+	int64_t before_us = now_us;
+
+	outlet_restart(o); /* with nothing in flight: at once */
+	sleep_and_fire();
+	TAP_INT(now_us, before_us);
+	TAP_INT(made, 2);
+	TAP_INT(send(&class), 0);
+	outlet_restart(o);
+	sleep_and_fire();
+	TAP_INT(now_us, before_us + RESTART_US);
+	TAP_INT(rebuilt, 2);
+	TAP_INT(made, 3);
+	/* one that has failed is gone soon, but may not send until then; its successor waits */
+	producer.events.fatal(producer.events.ctx, "gone");
+	outlet_restart(o);
+	TAP_INT(purges, 3);
+	sleep_and_fire();
+	TAP_INT(freed, 3);
+	TAP_INT(made, 3);
+	outlet_restart(o); /* there is none */
+	sleep_and_fire();
+	TAP_INT(made, 4);
+	CU_ASSERT(now_us > before_us + RESTART_US);
+	TAP_INT(send(&class), 0);
+}
+
+/* At the end: nothing follows. */
+static void
+test_purge(void)
+{
+	enum send_class class;
+
+	TAP_INT(send(&class), 0);
+	outlet_purge(o);
+	TAP_INT(send(&class), -1);
+	report(SEND_OUTAGE);
+	now_us += 100 * STALL_MS * 1000;
+	timer->fire(timer, 0, now_us);
+	CU_ASSERT(timer->deadline_us == CLOCK_NEVER);
+	TAP_INT(made, 1);
+	TAP_INT(freed, 0);
+	TAP_INT(serves, 0);
+}
+
 static void
 test_abandon(void)
 {
@@ -364,6 +456,9 @@ main(void)
 	tap_test("a fatal producer is made anew", test_fatal);
 	tap_test("fatal again and again", test_fatal_again_and_again);
 	tap_test("none can be made", test_cannot_be_made);
+	tap_test("a restart: nothing goes out before it is through", test_restart);
+	tap_test("a restart that hears no reports, or needs none", test_restart_without_reports);
+	tap_test("purged for good", test_purge);
 	tap_test("abandoned", test_abandon);
 	tap_test("making one fails", test_new_fails);
 	return tap_run();

@@ -45,7 +45,10 @@ world_realloc(void *p, size_t size)
 #include "base/arena.c"
 #include "base/buf.c"
 #include "model/batch.c"
+#include "relay/holds.c"
 #include "relay/keyset.c"
+#include "relay/stranded.c"
+/* Both files of the pipe in one: their names for a file's own use must differ. */
 #include "relay/pipe.c"
 #include "relay/publish.c"
 #undef malloc
@@ -56,6 +59,8 @@ world_realloc(void *p, size_t size)
 
 #define WORLD_ROWS 6000
 #define WORLD_KEYS 16 /* the first stands for NULL */
+#define WORLD_TOPICS 3
+#define WORLD_PARTITIONS 2
 #define HOLD_MS 2000
 #define SESSION_MS 15000
 
@@ -69,7 +74,7 @@ struct row {
 	bool delivered;    /* it is in Kafka's log, whether we know or not */
 	bool retried;      /* by the operator: with keys that are not blocked, later ones are out already */
 	int parked_times;
-	struct slot *slot; /* in the batch under way */
+	struct slot *slot; /* in the last batch that has it, unless an earlier one has it with Kafka */
 };
 
 struct lane {
@@ -82,6 +87,7 @@ struct lane {
 	struct lane_result result;
 	int64_t floor, spoke_us;
 	bool look_everywhere;
+	int64_t look_off_us;
 };
 
 static struct {
@@ -92,8 +98,12 @@ static struct {
 	struct outbox_config cfg;
 	struct pipe_shared shared;
 	struct pipe *pipe;
-	struct batch *live;     /* claimed and not freed */
-	struct batch *arriving; /* claimed in the turn that settles the live one */
+	struct holds holds;
+	int live; /* batches claimed and not freed */
+	bool stuck[WORLD_TOPICS][WORLD_PARTITIONS]; /* keeps what it gets */
+	bool lifted;
+	int refused_topic; /* -1 = none */
+	bool silent, unreachable;                   /* Kafka does not serve; and no broker is there */
 	struct slot *flying[WORLD_ROWS];
 	size_t flying_count;
 	int64_t last_delivered[WORLD_KEYS];
@@ -108,6 +118,7 @@ static struct {
 	bool foreign_owner;  /* another relay took the lane: what was acknowledged may be sent again */
 	long logged[8];
 	uint64_t counted[METRICS_COUNT];
+	int64_t gauges[METRICS_COUNT];
 	int64_t watched_acks, opens, turns, claims, changes;
 	const char *last_log;
 	struct error failed;
@@ -180,6 +191,13 @@ metrics_add_at(struct metrics_scope *s, enum metric id, unsigned label, uint64_t
 }
 
 void
+metrics_set(struct metrics_scope *s, enum metric id, int64_t value)
+{
+	(void)s;
+	world.gauges[id] = value;
+}
+
+void
 metrics_observe(struct metrics_scope *s, enum metric id, int64_t value)
 {
 	(void)value;
@@ -214,6 +232,13 @@ on_world_failed(void *ctx, const struct error *err)
 }
 
 static void
+on_world_lifted(void *ctx)
+{
+	(void)ctx;
+	world.lifted = true;
+}
+
+static void
 on_world_need_flush(void *ctx, uint64_t lsn)
 {
 	(void)ctx;
@@ -221,6 +246,51 @@ on_world_need_flush(void *ctx, uint64_t lsn)
 }
 
 /* --- the way out --- */
+
+static const char *const topic_names[WORLD_TOPICS] = {"t0", "t1", "t2"};
+
+/* Each key has one topic, and one partition of it. */
+static int
+topic_of(int key)
+{
+	return key % WORLD_TOPICS;
+}
+
+static int
+partition_of(int key)
+{
+	return key / WORLD_TOPICS % WORLD_PARTITIONS;
+}
+
+static bool
+is_stuck(int key)
+{
+	return world.stuck[topic_of(key)][partition_of(key)];
+}
+
+bool
+outlet_serves(const struct outlet *o)
+{
+	(void)o;
+	return !world.silent;
+}
+
+bool
+outlet_reachable(const struct outlet *o)
+{
+	(void)o;
+	return !world.unreachable;
+}
+
+int32_t
+outlet_partition(const struct outlet *o, const char *topic, struct slice key)
+{
+	(void)o, (void)topic;
+	for (int i = 1; i < WORLD_KEYS; i++)
+		if (slice_equal(key, slice_from(key_names[i])))
+			return partition_of(i);
+	return -1;
+}
 
 int
 router_route(const struct router *r, const struct event *ev, struct arena *arena, struct message *ret_msg, struct error *err)
@@ -230,7 +300,7 @@ router_route(const struct router *r, const struct event *ev, struct arena *arena
 		return error_set(err, ERR_RETRY, "out of memory");
 	if (world.rows[ev->id].fate == FATE_POISON_ROUTE)
 		return error_set(err, ERR_POISON, "bad topic");
-	*ret_msg = (struct message){.topic = "t", .key = ev->key, .value = ev->payload};
+	*ret_msg = (struct message){.topic = topic_names[topic_of(world.rows[ev->id].key)], .key = ev->key, .value = ev->payload};
 	return 0;
 }
 
@@ -259,15 +329,20 @@ outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum s
 
 	(void)o, (void)m;
 	world.sends++;
-	MUST(slot->batch == world.live);
-	MUST(slot->batch->attached);
+	MUST(row->slot == slot && slot->batch->attached);
 	MUST(world.claim_lsn == 0);
+	MUST(world.flying_count < (size_t)world.cfg.batch_rows);
+	MUST(!slot->batch->probe || slot->batch->counts[EV_SENT] == 0);
 	MUST(!row->acked || world.foreign_owner);
 	MUST(!row->sent);
 	check_order(row);
 	if (world.send_class != SEND_OK && world.send_after-- <= 0) {
 		*ret_class = world.send_class;
 		return error_set(err, ERR_RETRY, "trouble");
+	}
+	if (topic_of(row->key) == world.refused_topic) {
+		*ret_class = SEND_TOPIC;
+		return error_set(err, ERR_RETRY, "not authorised");
 	}
 	if (row->fate == FATE_POISON_SEND) {
 		*ret_class = SEND_POISON;
@@ -326,39 +401,41 @@ report_all(enum send_class class)
 		report_first(class);
 }
 
-/* --- the lane --- */
-
+/* All but what stuck partitions keep. */
 static void
-make_live(struct batch *b)
+report_all_moving(void)
 {
-	world.arriving = NULL;
-	world.live = b;
-	for (size_t i = 0; i < b->count; i++)
-		world.rows[b->slots[i].ev.id].slot = &b->slots[i];
+	for (size_t i = 0; i < world.flying_count;)
+		if (is_stuck(world.rows[world.flying[i]->ev.id].key))
+			i++;
+		else
+			report(take_flying(i), SEND_OK);
 }
+
+/* --- the lane --- */
 
 static void
 batch_gone(void *backing)
 {
 	struct batch *b = backing;
 
-	MUST(b == world.live);
 	for (size_t i = 0; i < b->count; i++) {
 		struct slot *slot = &b->slots[i];
 		struct row *row = &world.rows[slot->ev.id];
 
-		MUST(row->slot == slot);
+		if (row->slot != slot)
+			continue;
 		row->slot = NULL;
+		if (slot->state == EV_HELD)
+			continue;
 		if (slot->state == EV_SETTLED)
 			MUST(row->sent);
 		else if (slot->state == EV_REFUSED)
-			MUST(world.lane.state < LANE_IDLE || world.lane.floor <= slot->ev.id);
+			MUST(world.lane.state < LANE_IDLE);
 		else
 			MUST(world.foreign_owner);
 	}
-	world.live = NULL;
-	if (world.arriving != NULL)
-		make_live(world.arriving);
+	world.live--;
 }
 
 struct lane *
@@ -430,10 +507,11 @@ lane_close(struct lane *l)
 static void
 check_claim(const struct lane_turn *t)
 {
-	const struct batch *b = world.live;
+	const struct batch *b = world.pipe->batch;
 
 	MUST(t->claim_rows <= world.cfg.batch_rows);
-	MUST(b == NULL || t->settle == b);
+	MUST(b == NULL || t->settle == b || batch_unsettled(b) == 0);
+	MUST(b != NULL || t->settle == NULL);
 	if (b != NULL)
 		MUST(b->counts[EV_CLAIMED] + b->counts[EV_SENT] + b->counts[EV_REFUSED] == 0);
 }
@@ -444,7 +522,7 @@ lane_turn(struct lane *l, const struct lane_turn *t, int64_t now_us)
 	MUST(l->state == LANE_IDLE || l->state == LANE_HOLDING);
 	MUST(now_us == world.now_us && t->claim_rows >= 0);
 	if (t->settle != NULL) {
-		MUST(t->settle == world.live && batch_unsettled(t->settle) > 0);
+		MUST(batch_unsettled(t->settle) > 0);
 		MUST(!t->settle->attached || l->open_transaction);
 		batch_settle_begin(t->settle);
 	}
@@ -472,6 +550,12 @@ void
 lane_look_everywhere(struct lane *l)
 {
 	l->look_everywhere = true;
+}
+
+void
+lane_put_look_off(struct lane *l, int64_t until_us)
+{
+	l->look_off_us = until_us;
 }
 
 void
@@ -555,10 +639,13 @@ execute_claim(struct lane *l)
 {
 	long fails_at = world_alloc_fails_at;
 	struct batch *b;
-	int64_t id = l->look_everywhere ? 1 : l->floor < 1 ? 1 : l->floor;
+	int64_t id = l->turn.probe ? l->turn.probe_from : l->look_everywhere ? 1 : l->floor;
 
+	if (id < 1)
+		id = 1;
 	world_alloc_fails_at = 0;
 	b = batch_new((size_t)l->turn.claim_rows);
+	l->result.from_bottom = l->look_everywhere;
 	l->look_everywhere = false;
 	for (; id <= world.last_id && b->count < (size_t)l->turn.claim_rows; id++) {
 		struct row *row = &world.rows[id];
@@ -571,10 +658,12 @@ execute_claim(struct lane *l)
 	}
 	world_alloc_fails_at = fails_at;
 	b->full = b->count == (size_t)l->turn.claim_rows;
-	l->result.more = b->full;
+	b->probe = l->turn.probe;
+	l->result.more = b->full && !b->probe;
 	l->result.wal_insert_lsn = world.next_lsn;
 	l->result.wal_flush_lsn = world.flush_lsn;
-	l->floor = id;
+	if (!b->probe)
+		l->floor = id;
 	if (b->count == 0) {
 		batch_free(b);
 		return;
@@ -611,10 +700,13 @@ adopt(struct batch *b, const struct lane_result *r)
 	b->backing = b;
 	b->backing_free = batch_gone;
 	b->claimed_us = world.now_us;
-	if (world.live == NULL)
-		make_live(b);
-	else
-		world.arriving = b;
+	world.live++;
+	for (size_t i = 0; i < b->count; i++) {
+		struct row *row = &world.rows[b->slots[i].ev.id];
+
+		if (row->slot == NULL || row->slot->state == EV_REFUSED || row->slot->state == EV_HELD || row->slot->state == EV_SETTLED)
+			row->slot = &b->slots[i];
+	}
 	world.claim_lsn = r->wal_insert_lsn > r->wal_flush_lsn && r->wal_insert_lsn > world.shared.safe_lsn ? r->wal_insert_lsn : 0;
 }
 
@@ -633,13 +725,11 @@ lane_answers(void)
 	l->state = l->turn.claim_rows > 0 ? LANE_HOLDING : LANE_IDLE;
 	if (l->turn.settle != NULL) {
 		batch_settle_end(l->turn.settle, true);
-		lane_look_from(l, batch_lowest_open(l->turn.settle));
 		r.settled = true;
 	}
 	if (r.claimed != NULL)
 		adopt(r.claimed, &r);
 	l->events.turned(l->events.ctx, l, &r);
-	MUST(world.arriving == NULL);
 	PQclear((PGresult *)(uintptr_t)r.parked);
 }
 
@@ -676,6 +766,13 @@ lane_is_lost(enum err_kind kind)
 		world.lost_us = world.now_us;
 	lane_ends(&world.lane);
 	world.lane.events.lost(world.lane.events.ctx, &world.lane, &err);
+}
+
+void
+lane_drop(struct lane *l, const struct error *err)
+{
+	if (l->state != LANE_CLOSED)
+		lane_is_lost(err->kind);
 }
 
 static void
@@ -753,12 +850,21 @@ retried_below(void)
 	return false;
 }
 
+/* The relay tells its pipes, never from within their calls. */
+static void
+lifted(void)
+{
+	if (world.lifted)
+		pipe_holds_lifted(world.pipe);
+	world.lifted = false;
+}
+
 static void
 bell(void)
 {
 	if (!pipe_may_ring(world.pipe))
 		return;
-	if (retried_below())
+	if (world.now_us >= world.lane.look_off_us && retried_below())
 		pipe_ring(world.pipe, true);
 	else if (claimable())
 		pipe_ring(world.pipe, false);
@@ -800,12 +906,14 @@ world_begin(enum poison_policy poison, int64_t batch_rows, unsigned seed)
 	memset(&world, 0, sizeof(world));
 	world_alloc_fails_at = world_allocs = 0;
 	world.now_us = 1000000;
+	world.refused_topic = -1;
 	world.seed = seed;
 	world.random = seed * 2654435761U + 1;
 	world.flush_lsn = world.next_lsn = 10;
-	world.cfg = (struct outbox_config){.batch_rows = batch_rows, .hold_max_ms = HOLD_MS, .poison = poison};
+	world.cfg = (struct outbox_config){.batch_rows = batch_rows, .batch_bytes = 1 << 20, .hold_max_ms = HOLD_MS, .poison = poison};
 	world.shared = (struct pipe_shared){.cfg = &world.cfg, .session_timeout_ms = SESSION_MS, .changed = on_world_changed,
-	                                    .failed = on_world_failed, .need_flush = on_world_need_flush};
+	                                    .failed = on_world_failed, .need_flush = on_world_need_flush, .holds = &world.holds};
+	world.holds = (struct holds){.lifted = on_world_lifted};
 	world.pipe = pipe_new(&world.shared, 3, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(world.pipe);
 }
@@ -815,12 +923,10 @@ world_end(void)
 {
 	world.foreign_owner = true; /* whatever is left is left */
 	world.flying_count = 0;
-	if (world.pipe->batch != NULL) {
-		pipe_rebuilt(world.pipe);
-		lane_ends(&world.lane);
-	} else
-		lane_ends(&world.lane);
+	pipe_rebuilt(world.pipe);
+	lane_ends(&world.lane);
 	pipe_free(world.pipe);
+	holds_done(&world.holds);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,8 +19,14 @@
 #include "serve/http.h"
 #include "support/tap.h"
 
-/* Replaces the library's, so that a test can let the connections age. */
+/* These replace the library's, so that a test can let the connections age. */
 static _Atomic int64_t leap_us;
+
+int64_t
+clock_boot_us(void)
+{
+	return clock_mono_us();
+}
 
 int64_t
 clock_mono_us(void)
@@ -35,6 +42,7 @@ static struct http *h;
 static const char *_Atomic figures = "pgoutbox_events_sent_total 7\n";
 static _Atomic size_t figures_repeated;
 static int fds_without_http;
+static int connections_max = HTTP_CONNECTIONS_MAX;
 static atomic_bool hold_page, page_held;
 
 struct reply {
@@ -80,7 +88,7 @@ setup(void)
 	TAP_INT_FATAL(health_new(&how, &health, &err), 0);
 	for (enum health_check c = 0; c < HEALTH_CHECKS; c++)
 		health_set(health, 0, c, HEALTH_OK, NULL, clock_mono_us());
-	struct http_options opt = {"127.0.0.1:0", health, give_figures, NULL};
+	struct http_options opt = {"127.0.0.1:0", health, give_figures, NULL, connections_max};
 	fds_without_http = open_fds();
 	TAP_INT_FATAL(http_new(&opt, &h, &err), 0);
 	CU_ASSERT_FATAL(http_port(h) != 0);
@@ -341,7 +349,7 @@ crowd_keeps_nobody_out(const char *text)
 	open_many(fds, text);
 	for (int i = 0; i < 5; i++)
 		expect(NULL, "/livez", 200, "live: yes\n");
-	CU_ASSERT(open_fds() - before - HALF_OPEN <= HTTP_CONNECTIONS + 8);
+	CU_ASSERT(open_fds() - before - HALF_OPEN <= connections_max + 8);
 	int64_t before_us = cpu_us();
 	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
 	CU_ASSERT(cpu_us() - before_us < 100000); /* waits, rather than turns, while the crowd is silent */
@@ -355,6 +363,118 @@ half_open_connections(void)
 {
 	crowd_keeps_nobody_out("");
 	crowd_keeps_nobody_out("GET /metrics HTTP/1.1\r\nHost: ");
+}
+
+static void
+few_connections(void)
+{
+	teardown();
+	connections_max = HTTP_CONNECTIONS_MIN;
+	setup();
+	crowd_keeps_nobody_out("GET");
+	connections_max = HTTP_CONNECTIONS_MAX;
+}
+
+static void
+limit_descriptors(rlim_t soft)
+{
+	struct rlimit limit;
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = soft;
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* To be connected when there are no descriptors any more. */
+enum { PREPARED = 60, DESCRIPTORS = 256 };
+
+static void
+prepare_clients(int fds[PREPARED])
+{
+	for (int i = 0; i < PREPARED; i++)
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CU_ASSERT_FATAL(fds[PREPARED - 1] >= 0 && fds[PREPARED - 1] < DESCRIPTORS - 20);
+}
+
+static void
+come(int fd, const char *text)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(http_port(h)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	TAP_INT_FATAL(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	say(fd, text, strlen(text));
+}
+
+static void
+expect_quiet(void)
+{
+	int64_t before_us = cpu_us();
+	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+	CU_ASSERT(cpu_us() - before_us < 100000);
+}
+
+/* valgrind takes a client in before it looks at the limit, and throws it out again. */
+static bool
+skipped_under_valgrind(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+	bool valgrind = preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+	if (valgrind)
+		tap_skip("not under valgrind, which has limits of its own");
+	return valgrind;
+}
+
+/* One is kept for whoever asks, and taken from whoever only sits there. */
+static void
+no_descriptor_left(void)
+{
+	static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+	int clients[PREPARED], fillers[DESCRIPTORS], count = 0;
+	char text[512];
+	rlim_t before;
+	struct rlimit limit;
+	if (skipped_under_valgrind())
+		return;
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	before = limit.rlim_cur;
+	prepare_clients(clients);
+	limit_descriptors(DESCRIPTORS);
+	while ((fillers[count] = dup(STDERR_FILENO)) >= 0)
+		count++;
+	for (int i = 0; i < PREPARED; i++) {
+		bool asks = i == 0 || i == PREPARED - 1;
+		come(clients[i], asks ? request : "GET");
+		if (asks) {
+			CU_ASSERT_TRUE(closed_within(clients[i], 3000000, text, sizeof(text)));
+			TAP_HAS(text, "live: yes");
+		}
+	}
+	expect_quiet();
+	while (count > 0)
+		close(fillers[--count]);
+	limit_descriptors(before);
+	for (int i = 0; i < PREPARED; i++)
+		close(clients[i]);
+	expect(NULL, "/livez", 200, "live: yes\n");
+}
+
+static void
+not_even_the_spare_one(void)
+{
+	char text[512];
+	int clients[PREPARED];
+	struct rlimit limit;
+	if (skipped_under_valgrind())
+		return;
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	prepare_clients(clients);
+	limit_descriptors(3);
+	come(clients[0], "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+	expect_quiet();
+	CU_ASSERT_FALSE(closed_within(clients[0], 10000, text, sizeof(text)));
+	limit_descriptors(limit.rlim_cur);
+	CU_ASSERT_TRUE(closed_within(clients[0], 3000000, text, sizeof(text)));
+	TAP_HAS(text, "live: yes");
+	for (int i = 0; i < PREPARED; i++)
+		close(clients[i]);
 }
 
 /* They come while the thread is busy, so that it meets all of them at once. */
@@ -506,7 +626,7 @@ off(void)
 {
 	struct error err;
 	struct http *none = h;
-	struct http_options opt = {"off", health, give_figures, NULL};
+	struct http_options opt = {"off", health, give_figures, NULL, HTTP_CONNECTIONS_MAX};
 	TAP_INT(http_new(&opt, &none, &err), 0);
 	CU_ASSERT_PTR_NULL(none);
 	TAP_INT(http_port(none), 0);
@@ -521,7 +641,7 @@ address_in_use(void)
 	char address[64];
 	int before = open_fds();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", http_port(h));
-	struct http_options opt = {address, health, give_figures, NULL};
+	struct http_options opt = {address, health, give_figures, NULL, HTTP_CONNECTIONS_MAX};
 	TAP_INT(http_new(&opt, &second, &err), -1);
 	TAP_INT(err.kind, ERR_CONFIG);
 	TAP_HAS(err.message, address);
@@ -545,6 +665,9 @@ main(void)
 	tap_test("garbage", garbage);
 	tap_test("200 half-open connections", half_open_connections);
 	tap_test("200 half-open connections at once", half_open_connections_at_once);
+	tap_test("200 half-open connections where few may be open", few_connections);
+	tap_test("no descriptor is left", no_descriptor_left);
+	tap_test("not even the spare descriptor", not_even_the_spare_one);
 	tap_test("a silent client is ended", silent_client_is_ended);
 	tap_test("a slow writer is ended", slow_writer_is_ended);
 	tap_test("a slow reader is ended", slow_reader_is_ended);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,9 +26,13 @@ poll_or_fail(struct pollfd *fds, nfds_t count, const struct timespec *wait, cons
 	return -1;
 }
 
+static int64_t asleep_us; /* how long the machine has been suspended */
+
 #define ppoll poll_or_fail
+#define clock_boot_us() (clock_boot_us() + asleep_us)
 #include "serve/loop.c"
 #undef ppoll
+#undef clock_boot_us
 
 /* A watch that counts, and does in its fire() what the test tells it. */
 struct probe {
@@ -636,7 +641,7 @@ failing_poll_is_an_error(void)
 {
 	struct error err = {0};
 	struct loop *l = new_loop();
-	struct probe p = on_deadline(0);
+	struct probe p = on_fd(STDIN_FILENO, POLLIN);
 	add(l, &p);
 	poll_errno = ENOMEM;
 	int result = loop_run(l, &err);
@@ -646,6 +651,101 @@ failing_poll_is_an_error(void)
 	TAP_STR(err.message, "could not poll 1 file descriptors: Cannot allocate memory");
 	TAP_INT(p.fires, 0);
 	loop_free(l);
+}
+
+static struct {
+	int calls;
+	int64_t away_us;
+	int fires_before; /* of the other probe, when called */
+	struct probe *other;
+} absence;
+
+static void
+on_absent(void *ctx, int64_t away_us)
+{
+	struct loop *l = ctx;
+
+	CU_ASSERT(l->in_round);
+	absence.calls++;
+	absence.away_us = away_us;
+	absence.fires_before = absence.other->fires;
+	absence.other->watch.deadline_us = CLOCK_NEVER;
+}
+
+static void
+fall_asleep(struct probe *p)
+{
+	(void)p;
+	asleep_us += 5000000;
+}
+
+/* Whether the machine slept in poll(2) or in a fire(), nothing is fired before it is told, and what that changes counts. */
+static void
+absence_is_told_first(void)
+{
+	struct loop *l = new_loop();
+	struct probe first = on_deadline(0), second = on_deadline(0);
+
+	first.disarm = true;
+	add(l, &first);
+	add(l, &second);
+	loop_on_gap(l, 2000000, on_absent, l);
+	memset(&absence, 0, sizeof absence);
+	absence.other = &second;
+	asleep_us += 1900000;
+	turn(l, 0);
+	TAP_INT(absence.calls, 0);
+	TAP_INT(first.fires, 1);
+	TAP_INT(second.fires, 1);
+	asleep_us += 3000000;
+	turn(l, 0);
+	TAP_INT(absence.calls, 1);
+	CU_ASSERT(absence.away_us >= 3000000 && absence.away_us < 4900000);
+	TAP_INT(second.fires, 1); /* its deadline was taken away */
+	turn(l, 0);
+	TAP_INT(absence.calls, 1);
+	first.watch.deadline_us = second.watch.deadline_us = 0;
+	first.then = fall_asleep;
+	turn(l, 0);
+	TAP_INT(first.fires, 2);
+	TAP_INT(absence.calls, 2);
+	TAP_INT(absence.fires_before, 1);
+	TAP_INT(second.fires, 1);
+	loop_free(l);
+}
+
+/* poll(2) refuses more entries than descriptors may be open, see its EINVAL. */
+static void
+timers_need_no_descriptors(void)
+{
+	enum { TIMERS = 100 };
+	static struct probe timers[TIMERS];
+	struct loop *l = new_loop();
+	struct rlimit limit, low;
+	int fds[2];
+	ready_pipe(fds);
+	struct probe p = on_fd(fds[0], POLLIN), last = on_fd(fds[0], POLLIN);
+	for (int i = 0; i < TIMERS; i++) {
+		timers[i] = on_deadline(i == TIMERS / 2 ? 0 : CLOCK_NEVER);
+		add(l, &timers[i]);
+		if (i == 10)
+			add(l, &p);
+	}
+	add(l, &last);
+	TAP_INT_FATAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = (struct rlimit){.rlim_cur = 20, .rlim_max = limit.rlim_max};
+	TAP_INT_FATAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+	turn(l, 0);
+	TAP_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	TAP_INT(p.fires, 1);
+	TAP_INT(p.revents, POLLIN);
+	TAP_INT(last.revents, POLLIN);
+	for (int i = 0; i < TIMERS; i++) {
+		TAP_INT(timers[i].fires, i == TIMERS / 2);
+		TAP_INT(timers[i].revents, 0);
+	}
+	loop_free(l);
+	close_pipe(fds);
 }
 
 int
@@ -672,8 +772,10 @@ main(void)
 	tap_test("stop before run", stop_before_run);
 	tap_test("it turns although nothing comes", turns_although_nothing_comes);
 	tap_test("lag is measured", lag_is_measured);
+	tap_test("an absence is told before anything is fired", absence_is_told_first);
 	tap_test("the last turn can be read from another thread", last_turn_moves);
 	tap_test("an interrupted poll fires nothing", interrupted_poll_fires_nothing);
 	tap_test("a failing poll is an error", failing_poll_is_an_error);
+	tap_test("timers need no descriptors", timers_need_no_descriptors);
 	return tap_run();
 }

@@ -27,7 +27,7 @@ struct rd_kafka_op_s {
 
 static struct rd_kafka_op_s script[SCRIPT_MAX];
 static size_t script_count, script_next, destroyed;
-static int purges, purge_flags, ticks;
+static int purges, purge_flags, ticks, released, asked, stops;
 static bool broker_there;
 static struct producer p;
 static struct topic *topic;
@@ -106,7 +106,7 @@ rd_kafka_event_log(rd_kafka_event_t *event, const char **facility, const char **
 {
 	if (event->text == NULL)
 		return -1;
-	*facility = "FAC";
+	*facility = event->fatal ? "FATAL" : "FAC";
 	*text = event->text;
 	*priority = LOG_NOTICE;
 	return 0;
@@ -118,6 +118,16 @@ rd_kafka_fatal_error(rd_kafka_t *rk, char *reason, size_t size)
 	(void)rk;
 	snprintf(reason, size, "the sequence is lost");
 	return RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+}
+
+rd_kafka_resp_err_t
+rd_kafka_test_fatal_error(rd_kafka_t *rk, rd_kafka_resp_err_t code, const char *reason)
+{
+	(void)rk, (void)code;
+	CU_ASSERT(reason[0] != '\0');
+	TAP_INT(purges, 0);
+	stops++;
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 rd_kafka_resp_err_t
@@ -165,6 +175,33 @@ topics_take_limit(rd_kafka_event_t *event, int64_t now_us, const char **ret_reas
 	return event->limit == 0 ? NULL : event->t;
 }
 
+size_t
+send_bytes_of(const rd_kafka_message_t *m)
+{
+	return m->len + 100;
+}
+
+void
+topics_ask_limit(struct topics *ts, struct topic *t)
+{
+	(void)ts, (void)t;
+	asked++;
+}
+
+int32_t
+topics_partition(const struct topic *t, struct slice key)
+{
+	(void)t, (void)key;
+	return -1;
+}
+
+void
+send_waiting(struct producer *made, int64_t now_us)
+{
+	(void)made, (void)now_us;
+	released++;
+}
+
 static void
 on_report(void *ctx, const struct report *r)
 {
@@ -172,6 +209,8 @@ on_report(void *ctx, const struct report *r)
 	seen.reports[r->class]++;
 	seen.total++;
 	seen.offset = r->offset;
+	if (r->reason != NULL)
+		snprintf(seen.text, sizeof seen.text, "%s", r->reason);
 }
 
 static void
@@ -208,7 +247,7 @@ setup(void)
 {
 	memset(&seen, 0, sizeof seen);
 	script_count = script_next = destroyed = 0;
-	purges = purge_flags = ticks = 0;
+	purges = purge_flags = ticks = released = asked = stops = 0;
 	broker_there = true;
 	topic = calloc(1, sizeof *topic + 8);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(topic);
@@ -327,6 +366,34 @@ test_classes(void)
 }
 
 static void
+expect_reason(rd_kafka_resp_err_t code, const char *text)
+{
+	expect_class(code, true, 1000, SEND_POISON);
+	TAP_STR(seen.text, text);
+}
+
+/* An operator reads it in pgoutbox.parked: what is too large, for whom, and what to change. */
+static void
+test_reasons(void)
+{
+	expect_class(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, false, 1, SEND_TOPIC);
+	TAP_STR(seen.text, "the right to write to the topic is missing (Broker: Topic authorization failed)");
+	TAP_INT(asked, 0);
+	expect_reason(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+	              "message takes 1100 bytes, more than topic \"orders\" allows (max.message.bytes)");
+	TAP_INT(asked, 1);
+	topic->limit_bytes = 900;
+	expect_reason(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+	              "message takes 1100 bytes, topic \"orders\" allows 900 (max.message.bytes)");
+	p.compresses = true;
+	expect_reason(RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+	              "message takes 1100 bytes before compression, more than a log segment of topic \"orders\" (segment.bytes)");
+	topic->limit_bytes = 1200;
+	expect_reason(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+	              "message takes 1100 bytes before compression, more than topic \"orders\" allows (max.message.bytes)");
+}
+
+static void
 test_refused_batch(void)
 {
 	rd_kafka_message_t m[10];
@@ -337,6 +404,7 @@ test_refused_batch(void)
 	TAP_INT(seen.reports[SEND_FATAL], 10);
 	TAP_INT(p.batch_bytes_next, 500000);
 	TAP_INT(seen.fatals, 0);
+	TAP_INT(stops, 1);
 	TAP_INT(purges, 1);
 	CU_ASSERT_FALSE(purge_flags & RD_KAFKA_PURGE_F_INFLIGHT);
 	TAP_INT(p.watch.deadline_us, DYING_US);
@@ -421,9 +489,14 @@ test_reason_is_never_empty(void)
 static void
 test_log(void)
 {
+	struct rd_kafka_op_s *event;
+
 	add_event(RD_KAFKA_EVENT_LOG)->text = "hello";
 	add_event(RD_KAFKA_EVENT_LOG);
 	add_event(RD_KAFKA_EVENT_STATS);
+	event = add_event(RD_KAFKA_EVENT_LOG);
+	event->text = "told by the error";
+	event->fatal = true;
 	fire(0);
 	TAP_INT(seen.logs, 1);
 	TAP_INT(seen.priority, LOG_NOTICE);
@@ -466,7 +539,47 @@ test_deadline(void)
 	TAP_INT(producer_deadline(&p), 30);
 	fire(0);
 	TAP_INT(ticks, 1);
+	TAP_INT(released, 1);
 	TAP_INT(p.watch.deadline_us, 30);
+}
+
+/* Whichever way librdkafka says it. */
+static void
+test_secrets(void)
+{
+	static char value[] = "sequence", *secrets[] = {value};
+	struct rd_kafka_op_s *event;
+
+	p.redact = (struct redact){.secrets = secrets, .count = 1};
+	add_event(RD_KAFKA_EVENT_LOG)->text = "login: sequence";
+	fire(0);
+	TAP_STR(seen.text, "FAC: login: ***");
+	event = add_event(RD_KAFKA_EVENT_ERROR);
+	event->error = RD_KAFKA_RESP_ERR__AUTHENTICATION;
+	event->text = "sequence is no password";
+	fire(0);
+	TAP_STR(p.broker_error, "*** is no password");
+	event = add_event(RD_KAFKA_EVENT_ERROR);
+	event->error = RD_KAFKA_RESP_ERR__FATAL;
+	event->fatal = true;
+	fire(0);
+	TAP_STR(p.reason, "the *** is lost");
+}
+
+/* librdkafka's words about certificates help nobody. */
+static void
+test_plain_reason(void)
+{
+	struct rd_kafka_op_s *event = add_event(RD_KAFKA_EVENT_ERROR);
+
+	event->error = RD_KAFKA_RESP_ERR__SSL;
+	event->text = "certificate verify failed";
+	broker_there = false;
+	add_event(RD_KAFKA_EVENT_ERROR)->error = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+	fire(0);
+	fire(3000000);
+	TAP_INT(seen.downs, 1);
+	TAP_HAS(seen.text, "the broker's certificate is refused");
 }
 
 int
@@ -476,12 +589,15 @@ main(void)
 	tap_test("reports are handed on and counted", test_report);
 	tap_test("a turn is bounded, and what is left rings", test_bounded);
 	tap_test("each failure has its class", test_classes);
+	tap_test("a refusal says what and why", test_reasons);
 	tap_test("a refused batch ends the producer, after what is on the wire", test_refused_batch);
 	tap_test("a batch has at least one byte", test_shrinks_down_to_one);
 	tap_test("fatal: what still comes is told first", test_fatal);
 	tap_test("down with the last complaint, up again", test_reachable);
 	tap_test("down without a complaint has a reason too", test_reason_is_never_empty);
 	tap_test("log lines", test_log);
+	tap_test("no secret is said", test_secrets);
+	tap_test("a refused certificate has a reason", test_plain_reason);
 	tap_test("limits", test_limit);
 	tap_test("the nearest deadline counts", test_deadline);
 	return tap_run();

@@ -32,6 +32,7 @@ static bool new_fails, metadata_there;
 static void *next_opaque, *admin_opaque;
 static struct rd_kafka_op_s *the_event;
 static char some[1];
+static partitioner next_partitioner;
 
 #define SOME ((void *)some)
 
@@ -47,6 +48,13 @@ rd_kafka_topic_conf_set_opaque(rd_kafka_topic_conf_t *conf, void *opaque)
 {
 	(void)conf;
 	next_opaque = opaque;
+}
+
+void
+rd_kafka_topic_conf_set_partitioner_cb(rd_kafka_topic_conf_t *conf, partitioner cb)
+{
+	(void)conf;
+	next_partitioner = cb;
 }
 
 rd_kafka_topic_t *
@@ -224,7 +232,8 @@ setup(void)
 	calloc_fails = hash_fails = 0;
 	new_fails = metadata_there = false;
 	handles = asked = described = freed_metadata = 0;
-	topics_init(&ts, SOME, SOME);
+	next_partitioner = NULL;
+	topics_init(&ts, SOME, SOME, "murmur2_random");
 }
 
 static void
@@ -397,6 +406,33 @@ test_no_limit(void)
 	expect_no_limit((struct rd_kafka_op_s){.resources = 1, .name = "retention.ms", .value = "9"}, "did not say");
 }
 
+/* Where a key goes is known once librdkafka has asked for a place of some message; murmur2 is what Java's client uses. */
+static void
+test_partition(void)
+{
+	struct topic *t = get("a");
+	struct slice key = slice_from("order-17");
+
+	TAP_INT(topics_partition(t, key), -1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(next_partitioner);
+	TAP_INT(next_partitioner(t->handle, "x", 1, 12, t, NULL), rd_kafka_msg_partitioner_murmur2(NULL, "x", 1, 12, NULL, NULL));
+	TAP_INT(topics_partition(t, key), rd_kafka_msg_partitioner_murmur2(NULL, "order-17", 8, 12, NULL, NULL));
+	next_partitioner(t->handle, "x", 1, 24, t, NULL);
+	TAP_INT(topics_partition(t, key), rd_kafka_msg_partitioner_murmur2(NULL, "order-17", 8, 24, NULL, NULL));
+	TAP_INT(topics_partition(t, SLICE_NULL), -1);
+	teardown();
+	topics_init(&ts, SOME, SOME, "consistent");
+	t = get("a");
+	next_partitioner(t->handle, "x", 1, 7, t, NULL);
+	TAP_INT(topics_partition(t, key), rd_kafka_msg_partitioner_consistent(NULL, "order-17", 8, 7, NULL, NULL));
+	teardown();
+	/* one that we do not know is left to librdkafka */
+	next_partitioner = NULL;
+	topics_init(&ts, SOME, SOME, "murmur3");
+	CU_ASSERT_PTR_NULL(next_partitioner);
+	TAP_INT(topics_partition(get("a"), key), -1);
+}
+
 int
 main(void)
 {
@@ -408,6 +444,7 @@ main(void)
 	tap_test("metadata that comes at once is freed", test_metadata_is_freed);
 	tap_test("a topic with messages waiting is asked about again", test_asks_again);
 	tap_test("a topic that answered is left alone", test_answered_is_left_alone);
+	tap_test("the partition of a key", test_partition);
 	tap_test("the limit is taken", test_limit);
 	tap_test("no answer forgets the limit", test_no_limit);
 	return tap_run();

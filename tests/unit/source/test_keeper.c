@@ -1,115 +1,17 @@
 /* test_keeper.c - the housekeeping session over a script: which duty comes when, and what is made of its answer. */
 #include "source/keeper.c"
 
-#include "support/tap.h"
+#include "session_stand_in.h"
 
-struct session {
-	struct session_events events;
-	bool open, busy;
-};
-
-static struct session session;
-static struct buf sent;
-static int64_t now_us;
 static struct keeper *k;
-static int layouts, misfits, losts, members, stats, pruned_calls;
+static int layouts, misfits, losts, put_offs, members, stats, pruned_calls;
 static int64_t pruned_rows;
 static struct keeper_members last_members;
 static struct keeper_stats last_stats;
+static struct error last_error;
 static int layout_fails; /* an error's kind */
 static bool with_sent_at;
 static bool close_in_layout;
-
-int64_t
-clock_mono_us(void)
-{
-	return now_us;
-}
-
-struct session *
-session_new(const struct session_options *opt, const char *name, const struct session_events *events)
-{
-	(void)opt, (void)name;
-	session = (struct session){.events = *events};
-	return &session;
-}
-
-void
-session_free(struct session *s)
-{
-	(void)s;
-}
-
-struct watch *
-session_watch(struct session *s)
-{
-	(void)s;
-	return NULL;
-}
-
-void
-session_open(struct session *s)
-{
-	s->open = true;
-}
-
-void
-session_close(struct session *s)
-{
-	s->open = s->busy = false;
-}
-
-bool
-session_is_open(const struct session *s)
-{
-	return s->open;
-}
-
-bool
-session_is_busy(const struct session *s)
-{
-	return s->busy;
-}
-
-void
-session_prepare(struct session *s, const char *name, const char *sql)
-{
-	(void)s, (void)sql;
-	buf_printf(&sent, "P:%s ", name);
-}
-
-void
-session_query(struct session *s, const char *sql)
-{
-	(void)s;
-	buf_printf(&sent, "%s ", sql);
-}
-
-void
-session_execute(struct session *s, const char *name, int n, const char *const *values, const int *lengths, const int *formats)
-{
-	(void)s, (void)lengths, (void)formats;
-	buf_printf(&sent, "%s", name);
-	for (int i = 0; i < n; i++)
-		buf_printf(&sent, "/%s", values[i]);
-	buf_add_char(&sent, ' ');
-}
-
-void
-session_round_send(struct session *s, int64_t at_us)
-{
-	(void)at_us;
-	CU_ASSERT_FALSE(s->busy);
-	s->busy = true;
-	buf_add_str(&sent, "sync");
-}
-
-int
-session_result_error(const PGresult *res, const char *doing, struct error *err)
-{
-	(void)res;
-	return error_set(err, layout_fails != 0 ? (enum err_kind)layout_fails : ERR_RETRY, "%s", doing);
-}
 
 void
 layout_ask(struct session *s, const struct layout_request *rq)
@@ -189,9 +91,19 @@ on_test_pruned(void *ctx, int64_t rows)
 static void
 on_test_lost(void *ctx, const struct error *err)
 {
-	(void)ctx, (void)err;
+	(void)ctx;
+	last_error = *err;
 	CU_ASSERT_FALSE(session.open);
 	losts++;
+}
+
+static void
+on_test_put_off(void *ctx, const struct error *err)
+{
+	(void)ctx;
+	CU_ASSERT_TRUE(session.open);
+	last_error = *err;
+	put_offs++;
 }
 
 static void
@@ -207,9 +119,11 @@ setup(void)
 {
 	struct keeper_options opt = {.retention_ms = 60000, .relay_number = 5};
 	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .members = on_test_members,
-	                               .stats = on_test_stats, .pruned = on_test_pruned, .lost = on_test_lost, .hints = on_test_hints};
+	                               .stats = on_test_stats, .pruned = on_test_pruned, .lost = on_test_lost,
+	                               .put_off = on_test_put_off,
+	                               .hints = on_test_hints};
 
-	layouts = misfits = losts = members = stats = pruned_calls = layout_fails = 0;
+	layouts = misfits = losts = put_offs = members = stats = pruned_calls = layout_fails = 0;
 	pruned_rows = 0;
 	with_sent_at = true;
 	close_in_layout = false;
@@ -222,43 +136,6 @@ static void
 teardown(void)
 {
 	keeper_free(k);
-	buf_done(&sent);
-}
-
-/* Rows of text columns; "~" is SQL's NULL. */
-static PGresult *
-rows_of(int columns, const char *const cells[])
-{
-	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-	PGresAttDesc attrs[8];
-
-	for (int i = 0; i < columns; i++)
-		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "c", .typlen = -1, .atttypmod = -1};
-	PQsetResultAttrs(res, columns, attrs);
-	for (int i = 0; cells[i] != NULL; i++)
-		PQsetvalue(res, i / columns, i % columns, (char *)(uintptr_t)cells[i], cells[i][0] == '~' ? -1 : (int)strlen(cells[i]));
-	return res;
-}
-
-#define ROWS(columns, ...) rows_of(columns, (const char *const[]){__VA_ARGS__, NULL})
-#define NO_ROWS() rows_of(1, (const char *const[]){NULL})
-
-static void
-answer2(PGresult *first, PGresult *second, int failed)
-{
-	struct round r = {.results = {first, second}, .count = second != NULL ? 2 : 1, .failed = failed, .elapsed_us = 1000};
-
-	session.busy = false;
-	buf_reset(&sent);
-	session.events.round(session.events.ctx, &r);
-	PQclear(first);
-	PQclear(second);
-}
-
-static void
-answer(PGresult *res)
-{
-	answer2(res, NULL, -1);
 }
 
 static void
@@ -273,23 +150,35 @@ sleep_and_fire(void)
 }
 
 static void
+answer_layout(const char *read_only)
+{
+	ANSWER(NO_ROWS(), ROWS(1, read_only));
+}
+
+static void
+answer_quietly(void)
+{
+	ANSWER(ROWS(1, "1073741829"), ROWS(2, "0", "0"), ROWS(1, "f"));
+}
+
+static void
 announce_it(void)
 {
 	keeper_open(k);
-	session.events.ready(session.events.ctx);
-	TAP_STR(buf_str(&sent), "layout sync");
-	answer(NO_ROWS());
+	connect_it();
+	TAP_STR(buf_str(&sent), "layout " READ_ONLY " sync");
+	answer_layout("f");
 	TAP_INT(layouts, 1);
 	TAP_HAS(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 1073741829) P:members P:parked P:stats");
-	answer(NO_ROWS());
+	ANSWER(NO_ROWS());
 }
 
 static void
 answer_members(void)
 {
 	sleep_and_fire();
-	TAP_STR(buf_str(&sent), "members parked sync");
-	answer2(ROWS(1, "1073741829", "1073741824", "1", "536870912", "536870913"), ROWS(2, "3", "-7"), -1);
+	TAP_STR(buf_str(&sent), "members parked " READ_ONLY " sync");
+	ANSWER(ROWS(1, "1073741829", "1073741824", "1", "536870912", "536870913"), ROWS(2, "3", "-7"), ROWS(1, "f"));
 }
 
 static void
@@ -297,7 +186,7 @@ answer_stats(void)
 {
 	sleep_and_fire();
 	TAP_STR(buf_str(&sent), "stats/{0,1}/{10,-9223372036854775807}/5001 sync");
-	answer(ROWS(6, "2", "20", "11", "5000", "100", "8192", "0", "~", "~", "~", "100", "8192"));
+	ANSWER(ROWS(6, "2", "20", "11", "5000", "100", "8192", "0", "~", "~", "~", "100", "8192"));
 }
 
 static void
@@ -334,11 +223,11 @@ until(const char *duty)
 		if (strncmp(buf_str(&sent), duty, strlen(duty)) == 0)
 			return;
 		if (strncmp(buf_str(&sent), "members", 7) == 0)
-			answer2(ROWS(1, "1073741829"), ROWS(2, "0", "0"), -1);
+			answer_quietly();
 		else if (strncmp(buf_str(&sent), "prune_lock", 10) == 0)
-			answer(ROWS(1, "f"));
+			ANSWER(ROWS(1, "f"));
 		else
-			answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+			ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
 	}
 	CU_FAIL_FATAL("that round never came");
 }
@@ -350,12 +239,12 @@ test_stats_estimate(void)
 	announce_it();
 	answer_members();
 	sleep_and_fire();
-	answer(ROWS(6, "5001", "6000", "1000", "~", "7000", "1", "5001", "6500", "900", "~", "7000", "1"));
+	ANSWER(ROWS(6, "5001", "6000", "1000", "~", "7000", "1", "5001", "6500", "900", "~", "7000", "1"));
 	CU_ASSERT_FALSE(last_stats.pending_exact);
 	TAP_INT(last_stats.pending, 10002 + 500 + 250);
 	TAP_INT(last_stats.oldest_unsent_us, -1);
 	until("stats");
-	answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+	ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
 	TAP_INT(last_stats.pending, 0);
 	TAP_INT(last_stats.oldest_unsent_us, 0);
 }
@@ -368,32 +257,32 @@ test_prune(void)
 	announce_it();
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune_lock sync");
-	answer(ROWS(1, "f"));
+	ANSWER(ROWS(1, "f"));
 	/* another relay prunes: asked for again later */
 	before_us = now_us;
 	until("prune");
 	CU_ASSERT(now_us >= before_us + SHARED_LOCK_RETRY_US);
 	TAP_STR(buf_str(&sent), "prune_lock sync");
-	answer(ROWS(1, "t"));
+	ANSWER(ROWS(1, "t"));
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
-	answer(ROWS(5, "1000", "1000", "1000", "1000", "1000"));
+	ANSWER(ROWS(5, "1000", "1000", "1000", "1000", "1000"));
 	TAP_INT(pruned_rows, 1000);
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune/1000/1000/60000 sync");
 	/* younger ones among them: looked at again in the next pass, but not in this one */
-	answer(ROWS(5, "400", "1000", "2000", "400", "1200"));
+	ANSWER(ROWS(5, "400", "1000", "2000", "400", "1200"));
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune/2000/1000/60000 sync");
 	before_us = now_us;
-	answer(ROWS(5, "0", "10", "2010", "0", "~"));
+	ANSWER(ROWS(5, "0", "10", "2010", "0", "~"));
 	until("prune");
 	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
 	TAP_STR(buf_str(&sent), "prune/1200/1000/60000 sync");
 	TAP_INT(pruned_rows, 1400);
 	TAP_INT(pruned_calls, 2);
 	/* an empty table */
-	answer(ROWS(5, "0", "0", "~", "0", "~"));
+	ANSWER(ROWS(5, "0", "0", "~", "0", "~"));
 	/* a pass from the lowest id now and then: ids may come late */
 	now_us += PRUNE_RESTART_US;
 	until("prune");
@@ -407,11 +296,11 @@ test_prune_gives_up_where_nothing_is_old(void)
 
 	announce_it();
 	until("prune");
-	answer(ROWS(1, "t"));
+	ANSWER(ROWS(1, "t"));
 	for (int i = 0; i < PRUNE_EMPTY_MAX; i++) {
 		until("prune");
 		before_us = now_us;
-		answer(ROWS(5, "0", "1000", "5000", "0", "~"));
+		ANSWER(ROWS(5, "0", "1000", "5000", "0", "~"));
 	}
 	until("prune");
 	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
@@ -427,25 +316,29 @@ test_never_prunes(void)
 		sleep_and_fire();
 		CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "prune"));
 		if (strncmp(buf_str(&sent), "members", 7) == 0)
-			answer2(ROWS(1, "1073741829"), ROWS(2, "0", "0"), -1);
+			answer_quietly();
 		else
-			answer(ROWS(6, "0", "~", "~", "~", "~", "1"));
+			ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
 	}
 }
 
 static void
 test_misfit(void)
 {
-	layout_fails = ERR_CONFIG;
-	keeper_open(k);
-	session.events.ready(session.events.ctx);
-	answer(NO_ROWS());
-	TAP_INT(misfits, 1);
-	TAP_INT(losts, 0);
+	static const int persons[] = {ERR_CONFIG, ERR_FATAL};
+
+	for (int i = 0; i < 2; i++) {
+		layout_fails = persons[i];
+		keeper_open(k);
+		connect_it();
+		answer_layout("f");
+		TAP_INT(misfits, i + 1);
+		TAP_INT(losts, 0);
+	}
 	layout_fails = ERR_RETRY;
 	keeper_open(k);
-	session.events.ready(session.events.ctx);
-	answer(NO_ROWS());
+	connect_it();
+	answer_layout("f");
 	TAP_INT(losts, 1);
 	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
 }
@@ -453,24 +346,85 @@ test_misfit(void)
 static void
 test_lost(void)
 {
-	struct error err;
-
 	announce_it();
 	sleep_and_fire();
-	answer2(NO_ROWS(), NO_ROWS(), 0);
+	answer_failed(0, NO_ROWS(), NO_ROWS(), NO_ROWS());
 	TAP_INT(losts, 1);
 	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
-	buf_reset(&sent);
 	layouts = 0;
 	announce_it();
-	error_set(&err, ERR_CONFIG, "a pooler");
-	session.events.lost(session.events.ctx, &err);
 	/* it once worked: it may again */
+	break_it(ERR_CONFIG);
 	TAP_INT(losts, 2);
 	TAP_INT(misfits, 0);
 	keeper_open(k);
-	session.events.lost(session.events.ctx, &err);
+	break_it(ERR_CONFIG);
 	TAP_INT(misfits, 1);
+}
+
+/* An announced one that fails for a person's sake: the table was there, so it is lost and tried again. */
+static void
+test_fails_once_ready(void)
+{
+	announce_it();
+	sleep_and_fire();
+	session_error_kind = ERR_CONFIG;
+	answer_failed(1, NO_ROWS(), NO_ROWS(), NO_ROWS());
+	TAP_INT(losts, 1);
+	TAP_INT(misfits, 0);
+}
+
+/* Its session shows the others that this relay is there: it is not given up for what can wait. */
+static void
+test_puts_off(void)
+{
+	int64_t before_us;
+
+	announce_it();
+	until("stats");
+	before_us = now_us;
+	answer_failed(0, NO_ROWS());
+	TAP_INT(put_offs, 1);
+	TAP_STR(last_error.message, "could not take statistics");
+	until("stats");
+	CU_ASSERT(now_us >= before_us + STATS_US);
+	answer_failed(0, NO_ROWS());
+	until("prune_lock");
+	answer_failed(0, NO_ROWS());
+	TAP_INT(put_offs, 3);
+	until("prune_lock");
+	ANSWER(ROWS(1, "t"));
+	until("prune/");
+	before_us = now_us;
+	answer_failed(0, NO_ROWS());
+	TAP_INT(put_offs, 4);
+	TAP_STR(last_error.message, "could not prune sent rows");
+	until("prune/");
+	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
+	TAP_INT(losts + misfits, 0);
+	TAP_INT(pruned_calls, 0);
+}
+
+/* Failed over, or by an administrator's word: reading alone is an outage. */
+static void
+test_read_only(void)
+{
+	announce_it();
+	sleep_and_fire();
+	ANSWER(ROWS(1, "1073741829"), ROWS(2, "0", "0"), ROWS(1, "t"));
+	TAP_INT(losts, 1);
+	TAP_INT(members, 0);
+	TAP_INT(last_error.kind, ERR_RETRY);
+	TAP_HAS(last_error.message, "read-only");
+	TAP_HAS(last_error.hint, "target_session_attrs");
+	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
+	layouts = 0;
+	keeper_open(k);
+	connect_it();
+	answer_layout("t");
+	TAP_INT(losts, 2);
+	TAP_INT(layouts, 0);
+	announce_it();
 }
 
 static void
@@ -478,8 +432,8 @@ test_closed_from_within(void)
 {
 	close_in_layout = true;
 	keeper_open(k);
-	session.events.ready(session.events.ctx);
-	answer(NO_ROWS());
+	connect_it();
+	answer_layout("f");
 	TAP_STR(buf_str(&sent), "");
 	TAP_INT(losts + misfits, 0);
 }
@@ -496,6 +450,9 @@ main(void)
 	tap_test("never prunes", test_never_prunes);
 	tap_test("a table that does not fit", test_misfit);
 	tap_test("lost", test_lost);
+	tap_test("fails once it was ready", test_fails_once_ready);
+	tap_test("puts off what can wait", test_puts_off);
+	tap_test("read-only", test_read_only);
 	tap_test("closed from within", test_closed_from_within);
 	return tap_run();
 }

@@ -1,6 +1,5 @@
 /* test_lane.c - the rounds that a lane's turns are made of, over a scripted session. The database's side is in tests/pg. */
 #include <stdlib.h>
-#include <string.h>
 
 static int realloc_fails;
 
@@ -9,16 +8,8 @@ static int realloc_fails;
 #undef realloc
 #include "source/lane.c"
 
-#include "support/tap.h"
+#include "session_stand_in.h"
 
-struct session {
-	struct session_events events;
-	bool open, closed_by_owner;
-};
-
-static struct session session;
-static struct buf round_text;
-static int64_t now_us;
 static struct session_options session_options;
 static struct layout layout;
 static struct statements st;
@@ -28,101 +19,6 @@ static struct lane *l;
 static int owned, refused, turned, lost;
 static struct lane_result last;
 static struct error lost_error;
-
-int64_t
-clock_mono_us(void)
-{
-	return now_us;
-}
-
-struct session *
-session_new(const struct session_options *opt, const char *name, const struct session_events *events)
-{
-	CU_ASSERT_PTR_EQUAL(opt, &session_options);
-	TAP_STR(name, "pgoutboxd lane 2");
-	session = (struct session){.events = *events};
-	return &session;
-}
-
-void
-session_free(struct session *s)
-{
-	(void)s;
-}
-
-struct watch *
-session_watch(struct session *s)
-{
-	(void)s;
-	return NULL;
-}
-
-void
-session_open(struct session *s)
-{
-	s->open = true;
-}
-
-void
-session_close(struct session *s)
-{
-	s->open = false;
-}
-
-int
-session_server_pid(const struct session *s)
-{
-	(void)s;
-	return 4711;
-}
-
-void
-session_prepare(struct session *s, const char *name, const char *sql)
-{
-	(void)s;
-	CU_ASSERT_PTR_NOT_NULL(sql);
-	buf_printf(&round_text, "P:%s ", name);
-}
-
-void
-session_query(struct session *s, const char *sql)
-{
-	(void)s;
-	buf_printf(&round_text, "%s ", sql);
-}
-
-void
-session_execute(struct session *s, const char *name, int n, const char *const *values, const int *lengths, const int *formats)
-{
-	(void)s, (void)lengths, (void)formats;
-	/* an array that found no memory is sent as an empty one of bytes, which the server refuses: NULL would settle nothing and seem well */
-	for (int i = 0; i < n; i++)
-		CU_ASSERT_PTR_NOT_NULL(values[i]);
-	buf_printf(&round_text, "%s ", name);
-}
-
-void
-session_execute_binary(struct session *s, const char *name, int n, const char *const *values, const int *lengths,
-                       const int *formats)
-{
-	(void)s, (void)lengths, (void)formats;
-	TAP_INT(n, CLAIM_PARAMS);
-	buf_printf(&round_text, "%s/%s/%s ", name, values[1], values[2]);
-}
-
-void
-session_round_send(struct session *s, int64_t at_us)
-{
-	(void)s, (void)at_us;
-	buf_add_str(&round_text, "sync");
-}
-
-int
-session_result_error(const PGresult *res, const char *doing, struct error *err)
-{
-	(void)res;
-	return error_set(err, ERR_RETRY, "%s", doing);
-}
 
 static void
 on_test_owned(void *ctx, struct lane *of)
@@ -199,14 +95,6 @@ plain_result(void)
 }
 
 static void
-answer(struct round *r)
-{
-	session.events.round(session.events.ctx, r);
-	for (int i = 0; i < r->count; i++)
-		PQclear(r->results[i]);
-}
-
-static void
 setup(void)
 {
 	static const struct lane_events events = {
@@ -228,22 +116,21 @@ teardown(void)
 {
 	lane_free(l);
 	batch_free(last.claimed);
-	buf_done(&round_text);
 }
 
 static void
 ready(void)
 {
 	lane_open(l);
-	session.events.ready(session.events.ctx);
+	connect_it();
 }
 
 static void
 own(void)
 {
 	ready();
-	buf_reset(&round_text);
-	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	buf_reset(&sent);
+	ANSWER(text_result("t"), text_result("k"));
 	TAP_INT_FATAL(lane_state(l), LANE_IDLE);
 }
 
@@ -263,7 +150,7 @@ turn(struct batch *settle, int64_t rows)
 {
 	struct lane_turn t = {.settle = settle, .claim_rows = rows};
 
-	buf_reset(&round_text);
+	buf_reset(&sent);
 	lane_turn(l, &t, now_us);
 }
 
@@ -271,7 +158,7 @@ static void
 claim(int rows, int64_t limit)
 {
 	turn(NULL, limit);
-	answer(&(struct round){.results = {plain_result(), claim_result("4711", rows)}, .count = 2, .failed = -1});
+	ANSWER(plain_result(), claim_result("4711", rows));
 }
 
 /* --- tests --- */
@@ -281,10 +168,10 @@ test_handshake(void)
 {
 	ready();
 	/* the lock first; what is read after it cannot be changed by an earlier owner */
-	TAP_STR(buf_str(&round_text), "SELECT pg_try_advisory_lock(-294967296, 2) P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
-	                              " P:parked_keys parked_keys sync");
+	TAP_STR(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 2) P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
+	                              " P:parked_keys parked_keys/2 sync");
 	TAP_INT(lane_state(l), LANE_OPENING);
-	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	ANSWER(text_result("t"), text_result("k"));
 	TAP_INT(owned, 1);
 	TAP_INT(turned, 1);
 	CU_ASSERT_TRUE(last.parked_read && !last.settled);
@@ -296,16 +183,16 @@ test_handshake_without_tids(void)
 {
 	st.settle_tids = NULL;
 	ready();
-	CU_ASSERT_PTR_NULL(strstr(buf_str(&round_text), "settle_tids"));
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "settle_tids"));
 	turned = 0;
-	buf_reset(&round_text);
-	answer(&(struct round){.results = {text_result("t"), text_result("k")}, .count = 2, .failed = -1});
+	buf_reset(&sent);
+	ANSWER(text_result("t"), text_result("k"));
 	claim(1, 5);
 	batch_free(last.claimed);
 	last.claimed = NULL;
 	struct batch *b = acked(true);
 	turn(b, 0);
-	TAP_STR(buf_str(&round_text), "settle_ids COMMIT sync");
+	TAP_STR(buf_str(&sent), "settle_ids/# COMMIT sync");
 	lane_close(l);
 	batch_free(b);
 }
@@ -314,7 +201,7 @@ static void
 test_refused(void)
 {
 	ready();
-	answer(&(struct round){.results = {text_result("f"), text_result("k")}, .count = 2, .failed = -1});
+	ANSWER(text_result("f"), text_result("k"));
 	TAP_INT(refused, 1);
 	TAP_INT(owned, 0);
 	CU_ASSERT_FALSE(session.open);
@@ -324,7 +211,7 @@ static void
 test_handshake_fails(void)
 {
 	ready();
-	answer(&(struct round){.results = {plain_result(), plain_result()}, .count = 2, .failed = 1});
+	answer_failed(1, plain_result(), plain_result());
 	TAP_INT(lost, 1);
 	TAP_STR(lost_error.message, "could not prepare a lane's session");
 	CU_ASSERT_FALSE(session.open);
@@ -338,13 +225,13 @@ test_turns(void)
 
 	own();
 	turn(NULL, 0);
-	TAP_STR(buf_str(&round_text), "SELECT 1 sync");
+	TAP_STR(buf_str(&sent), "SELECT 1 sync");
 	TAP_INT(lane_silent_since(l), now_us);
-	answer(&(struct round){.results = {plain_result()}, .count = 1, .failed = -1});
+	ANSWER(plain_result());
 	TAP_INT(lane_state(l), LANE_IDLE);
 	turn(NULL, 7);
-	TAP_STR(buf_str(&round_text), "BEGIN claim/7/100 sync");
-	answer(&(struct round){.results = {plain_result(), claim_result("4711", 2)}, .count = 2, .failed = -1});
+	TAP_STR(buf_str(&sent), "BEGIN claim/2/7/100/{}/{}/{}/{} sync");
+	ANSWER(plain_result(), claim_result("4711", 2));
 	TAP_INT(lane_state(l), LANE_HOLDING);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(last.claimed);
 	TAP_INT(last.claimed->count, 2);
@@ -355,9 +242,8 @@ test_turns(void)
 	last.claimed = NULL;
 	b = acked(true);
 	turn(b, 5);
-	TAP_STR(buf_str(&round_text), "settle_tids COMMIT BEGIN claim/5/100 sync");
-	answer(&(struct round){
-		.results = {plain_result(), plain_result(), plain_result(), claim_result("4711", 0)}, .count = 4, .failed = -1});
+	TAP_STR(buf_str(&sent), "settle_tids/# COMMIT BEGIN claim/2/5/100/{}/{}/{}/{} sync");
+	ANSWER(plain_result(), plain_result(), plain_result(), claim_result("4711", 0));
 	CU_ASSERT_TRUE(last.settled);
 	CU_ASSERT_PTR_NULL(last.claimed);
 	TAP_INT(b->slots[0].state, EV_SETTLED);
@@ -369,16 +255,15 @@ test_turns(void)
 	b->counts[EV_SETTLED] = 0;
 	b->counts[EV_POISONED] = 1;
 	turn(b, 0);
-	TAP_STR(buf_str(&round_text), "COMMIT BEGIN park settle_ids COMMIT sync");
-	answer(&(struct round){.results = {plain_result(), plain_result(), plain_result(), plain_result(), plain_result()},
-	                       .count = 5, .failed = -1});
+	TAP_STR(buf_str(&sent), "COMMIT BEGIN park/{\"0\"}/{NULL}/{\"unknown\"} settle_ids/# COMMIT sync");
+	ANSWER(plain_result(), plain_result(), plain_result(), plain_result(), plain_result());
 	TAP_INT(b->slots[0].state, EV_SETTLED);
 	TAP_INT(lane_state(l), LANE_IDLE);
 	batch_free(b);
-	buf_reset(&round_text);
+	buf_reset(&sent);
 	lane_turn(l, &reading, now_us);
-	TAP_STR(buf_str(&round_text), "parked_keys sync");
-	answer(&(struct round){.results = {text_result("k")}, .count = 1, .failed = -1});
+	TAP_STR(buf_str(&sent), "parked_keys/2 sync");
+	ANSWER(text_result("k"));
 	CU_ASSERT_TRUE(last.parked_read);
 }
 
@@ -395,7 +280,7 @@ test_failed_turns(void)
 		last.claimed = NULL;
 		lost = 0;
 		turn(b, 5);
-		answer(&(struct round){.results = {plain_result(), plain_result(), plain_result(), plain_result()}, .count = 4, .failed = failed});
+		answer_failed(failed, plain_result(), plain_result(), plain_result(), plain_result());
 		TAP_INT(lost, 1);
 		TAP_STR(lost_error.message, failed <= 1 ? "could not settle" : failed == 3 ? "could not claim" : "could not run a lane's turn");
 		TAP_INT(b->slots[0].state, EV_ACKED);
@@ -408,12 +293,10 @@ static void
 test_lost_in_turn(void)
 {
 	struct batch *b = acked(false);
-	struct error err;
 
 	own();
 	turn(b, 5);
-	error_set(&err, ERR_RETRY, "gone");
-	session.events.lost(session.events.ctx, &err);
+	break_it(ERR_RETRY);
 	TAP_INT(lost, 1);
 	TAP_INT(b->slots[0].state, EV_ACKED);
 	CU_ASSERT_FALSE(b->slots[0].settling);
@@ -435,8 +318,7 @@ test_process_changed(void)
 	batch_free(last.claimed);
 	last.claimed = NULL;
 	turn(b, 5);
-	answer(&(struct round){
-		.results = {plain_result(), plain_result(), plain_result(), claim_result("4712", 1)}, .count = 4, .failed = -1});
+	ANSWER(plain_result(), plain_result(), plain_result(), claim_result("4712", 1));
 	TAP_INT(lost, 1);
 	TAP_INT(lost_error.kind, ERR_CONFIG);
 	TAP_INT(b->slots[0].state, EV_SETTLED);
@@ -452,7 +334,7 @@ test_settle_without_memory(void)
 	realloc_fails = 1;
 	turn(b, 0);
 	realloc_fails = 0;
-	TAP_STR(buf_str(&round_text), "BEGIN settle_ids COMMIT sync");
+	TAP_STR(buf_str(&sent), "BEGIN settle_ids/# COMMIT sync");
 	lane_close(l);
 	TAP_INT(b->slots[0].state, EV_ACKED);
 	batch_free(b);
@@ -469,7 +351,7 @@ test_looks(void)
 	CU_ASSERT_TRUE(last.looked_everywhere);
 	CU_ASSERT_FALSE(lane_look_due(l, now_us));
 	turn(NULL, 1);
-	answer(&(struct round){.results = {plain_result(), plain_result(), claim_result("4711", 1)}, .count = 3, .failed = -1});
+	ANSWER(plain_result(), plain_result(), claim_result("4711", 1));
 	CU_ASSERT_FALSE(last.looked_everywhere);
 	CU_ASSERT_TRUE(last.more);
 	batch_free(last.claimed);
@@ -478,7 +360,7 @@ test_looks(void)
 	CU_ASSERT_TRUE(lane_look_due(l, now_us));
 	/* met its limit: what lies beyond was not looked at */
 	turn(NULL, 1);
-	answer(&(struct round){.results = {plain_result(), plain_result(), claim_result("4711", 1)}, .count = 3, .failed = -1});
+	ANSWER(plain_result(), plain_result(), claim_result("4711", 1));
 	CU_ASSERT_FALSE(last.looked_everywhere);
 	lane_looked(l, 1000000, now_us);
 	CU_ASSERT_FALSE(lane_look_due(l, now_us + 18000000));

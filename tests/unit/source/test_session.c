@@ -27,6 +27,9 @@ static struct {
 	int notifications;
 	PQnoticeReceiver receiver;
 	void *receiver_arg;
+	const char *text; /* PQerrorMessage's; NULL = as if the server went away */
+	bool needs_password;
+	PGVerbosity verbosity;
 	int finished;
 } pq;
 
@@ -35,6 +38,7 @@ static struct session *s;
 static int ready_count, round_count, lost_count, notified_count;
 static struct error lost_error;
 static int round_statements, round_failed;
+static bool round_warned;
 static void (*in_round)(void);
 static char conn_memory[1];
 
@@ -47,7 +51,7 @@ PQconnectStartParams(const char *const *keywords, const char *const *values, int
 {
 	TAP_INT(expand_dbname, 1);
 	for (size_t i = 0; keywords[i] != NULL; i++)
-		if (strcmp(keywords[i], "dbname") == 0 || strcmp(keywords[i], "password") == 0)
+		if (values[i] != NULL && (strcmp(keywords[i], "dbname") == 0 || strstr(keywords[i], "password") != NULL))
 			buf_printf(&calls, "%s=%s ", keywords[i], values[i]);
 	return CONN;
 }
@@ -176,17 +180,23 @@ PQfreemem(void *p)
 char *
 PQerrorMessage(const PGconn *conn)
 {
-	static char text[] = "server closed\n\tthe connection\n";
-
 	(void)conn;
-	return text;
+	return (char *)(uintptr_t)(pq.text != NULL ? pq.text : "server closed\n\tthe connection\n");
 }
 
 int
 PQconnectionNeedsPassword(const PGconn *conn)
 {
 	(void)conn;
-	return pq.connect_fails;
+	return pq.needs_password;
+}
+
+PGVerbosity
+PQsetErrorVerbosity(PGconn *conn, PGVerbosity verbosity)
+{
+	(void)conn;
+	pq.verbosity = verbosity;
+	return PQERRORS_DEFAULT;
 }
 
 void
@@ -254,6 +264,7 @@ on_round(void *ctx, struct round *r)
 	round_count++;
 	round_statements = r->count;
 	round_failed = r->failed;
+	round_warned = r->warned;
 	if (in_round != NULL)
 		in_round();
 }
@@ -385,10 +396,74 @@ test_open_fails(void)
 	TAP_INT(lost_count, 1);
 	TAP_INT(lost_error.kind, ERR_RETRY);
 	TAP_STR(lost_error.message, "could not connect to PostgreSQL: server closed  the connection");
-	TAP_HAS(lost_error.hint, "database.password_file");
+	TAP_STR(lost_error.hint, "");
 	TAP_INT(pq.finished, 1);
 	pq.connect_fails = false;
 	open_session();
+}
+
+static void
+refuse(const char *text)
+{
+	pq.text = text;
+	pq.poll = PGRES_POLLING_FAILED;
+	session_open(s);
+	fire_now(POLLOUT);
+}
+
+/* The server's code decides, whatever its language. */
+static void
+test_refused(void)
+{
+	refuse("connection to server at \"h\" failed: FATAL:  28P01: Passwort-Authentifizierung fehlgeschlagen\n"
+	       "ORT:  auth_failed, auth.c:335\n");
+	TAP_INT(pq.verbosity, PQERRORS_VERBOSE);
+	TAP_INT(lost_error.kind, ERR_CONFIG);
+	TAP_STR(lost_error.message, "could not connect to PostgreSQL: connection to server at \"h\" failed: FATAL:  28P01:"
+	                            " Passwort-Authentifizierung fehlgeschlagen");
+	TAP_HAS(lost_error.hint, "database.password_file");
+	refuse("FATAL:  3D000: database \"d\" does not exist\nLOCATION:  InitPostgres, postinit.c:885\n");
+	TAP_INT(lost_error.kind, ERR_CONFIG);
+	refuse("FATAL:  57P03: the database system is starting up\nLOCATION:  ProcessStartupPacket, postmaster.c:2281\n");
+	TAP_INT(lost_error.kind, ERR_RETRY);
+	pq.needs_password = true;
+	refuse("fe_sendauth: no password supplied\n");
+	TAP_INT(lost_error.kind, ERR_CONFIG);
+	TAP_HAS(lost_error.hint, "database.password_file");
+	TAP_INT(lost_count, 4);
+}
+
+/* It worked: whatever is refused now may be a change under way. */
+static void
+test_refused_later(void)
+{
+	open_session();
+	pq.input_ends = true;
+	fire_now(POLLIN);
+	pq.input_ends = pq.bad = false;
+	refuse("FATAL:  28P01: password authentication failed for user \"u\"\n");
+	TAP_INT(lost_count, 2);
+	TAP_INT(lost_error.kind, ERR_RETRY);
+	TAP_HAS(lost_error.hint, "correct the password");
+	pq.needs_password = true;
+	refuse("fe_sendauth: no password supplied\n");
+	TAP_INT(lost_error.kind, ERR_RETRY);
+}
+
+/* More hosts than the line has room for. */
+static void
+test_long_refusal(void)
+{
+	char text[2000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (size_t i = 99; i < sizeof(text); i += 100)
+		text[i] = '\n';
+	text[sizeof(text) - 1] = '\0';
+	refuse(text);
+	TAP_INT(strlen(lost_error.message), strlen("could not connect to PostgreSQL: ") + 399);
+	refuse("\n\n");
+	TAP_STR(lost_error.message, "could not connect to PostgreSQL: ");
 }
 
 static void
@@ -484,6 +559,28 @@ test_round(void)
 	TAP_INT(round_failed, -1);
 	CU_ASSERT_FALSE(session_is_busy(s));
 	CU_ASSERT(s->watch.deadline_us == CLOCK_NEVER);
+}
+
+/* A warning is of the round that it came with. */
+static void
+test_warned(void)
+{
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_NONFATAL_ERROR);
+
+	open_session();
+	for (int i = 0; i < 2; i++) {
+		send_two();
+		forged_state = "01000";
+		forged_severity = i == 0 ? "WARNING" : "NOTICE";
+		pq.receiver(pq.receiver_arg, res);
+		forged_state = forged_severity = NULL;
+		answer_status(PGRES_COMMAND_OK, NULL);
+		answer_status(PGRES_COMMAND_OK, NULL);
+		answer_status(PGRES_PIPELINE_SYNC, NULL);
+		fire_now(POLLIN);
+		TAP_INT(round_warned, i == 0);
+	}
+	PQclear(res);
 }
 
 static void
@@ -628,6 +725,25 @@ test_terminated_before_sync(void)
 	TAP_HAS(lost_error.message, "SQLSTATE 57P01");
 }
 
+/* Without memory libpq gives an error in the sync's place, and then nothing whenever it is asked. */
+static void
+test_no_sync(void)
+{
+	open_session();
+	send_two();
+	answer_status(PGRES_COMMAND_OK, NULL);
+	answer_status(PGRES_COMMAND_OK, NULL);
+	answer(PQmakeEmptyPGresult(NULL, PGRES_FATAL_ERROR), NULL);
+	for (int i = 0; i < 5; i++)
+		answer(NULL, NULL);
+	fire_now(POLLIN);
+	TAP_INT(pq.count - pq.next, 3);
+	TAP_INT(round_count, 0);
+	TAP_INT(lost_count, 1);
+	TAP_HAS(lost_error.message, "without its sync");
+	TAP_INT(lost_error.kind, ERR_RETRY);
+}
+
 /* An answer that ends with the connection is no answer: whoever settled does it again. */
 static void
 test_answer_then_end(void)
@@ -669,6 +785,22 @@ test_send_fails(void)
 	send_two();
 	fire_now(0);
 	TAP_INT(lost_count, 3);
+}
+
+static void
+test_spoiled(void)
+{
+	open_session();
+	session_query(s, "SELECT 1");
+	session_spoil(s);
+	session_query(s, "SELECT 2");
+	session_round_send(s, clock_mono_us());
+	TAP_STR(buf_str(&calls), "query:SELECT 1/0 ");
+	TAP_INT(lost_count, 0);
+	fire_now(0);
+	TAP_INT(lost_count, 1);
+	TAP_STR(lost_error.message, "out of memory");
+	TAP_INT(lost_error.kind, ERR_RETRY);
 }
 
 static void
@@ -746,6 +878,9 @@ main(void)
 	tap_suite_fixture("session", setup, teardown);
 	tap_test("opens", test_open);
 	tap_test("cannot even start to connect", test_open_fails);
+	tap_test("refused by the server", test_refused);
+	tap_test("refused once it has worked", test_refused_later);
+	tap_test("refused with many words", test_long_refusal);
 	tap_test("connecting fails", test_connect_fails_later);
 	tap_test("connecting takes too long", test_connect_takes_too_long);
 	tap_test("an old server", test_old_server);
@@ -753,6 +888,7 @@ main(void)
 	tap_test("a pooler that shares server processes", test_pooler);
 	tap_test("settings are refused", test_settings_refused);
 	tap_test("a round, in pieces", test_round);
+	tap_test("warned", test_warned);
 	tap_test("a failed statement", test_failed_statement);
 	tap_test("the next round from within the callback", test_next_round_from_within);
 	tap_test("closed from within the callback", test_close_from_within);
@@ -760,8 +896,10 @@ main(void)
 	tap_test("the server's last words", test_last_words);
 	tap_test("terminated in a round", test_terminated_in_round);
 	tap_test("terminated before the sync", test_terminated_before_sync);
+	tap_test("a round without its sync", test_no_sync);
 	tap_test("an answer, then the end", test_answer_then_end);
 	tap_test("sending fails", test_send_fails);
+	tap_test("memory was out for a statement", test_spoiled);
 	tap_test("no answer", test_no_answer);
 	tap_test("closed before a failure is told", test_close_forgets_failure);
 	tap_test("notifications", test_notified);

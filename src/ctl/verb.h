@@ -1,0 +1,54 @@
+/* verb.h - what the tool can do: the table of verbs, what they are told, and what they share. */
+#ifndef PGOUTBOX_CTL_VERB_H
+#define PGOUTBOX_CTL_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "config/config.h"
+
+struct arguments {
+	const char *file;
+	const char *database; /* NULL = the configuration's */
+	const char *role;     /* NULL = the configuration's */
+	const char *key, *topic; /* NULL = any */
+	const char *limit;    /* NULL = the verb's own */
+	bool notify, print_sql, json, payload, all, yes;
+	bool help, version;
+	char *const *operands; /* behind the verb */
+	int operands_count;
+};
+
+struct verb {
+	const char *name;    /* one word, or two */
+	const char *options; /* the letters of those it takes, see verb_options */
+	const char *operands; /* for the usage line; NULL = takes none */
+	int (*run)(const struct arguments *args, const struct config *cfg); /* returns an exit status */
+	const char *sentence;
+	const char *help;
+};
+
+extern const struct verb verbs[];
+extern const size_t verbs_count;
+
+/* Tells people what is wrong and what to do, on standard error. Returns the exit status. */
+int verb_fail(const struct error *err);
+
+/* The same for wrong arguments. */
+int verb_misused(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What was said must have reached its reader: else the status says so, unless there is worse to say. */
+int verb_finish(int status);
+
+/* The verbs. */
+int verb_init(const struct arguments *args, const struct config *cfg);
+int verb_migrate(const struct arguments *args, const struct config *cfg);
+int verb_check(const struct arguments *args, const struct config *cfg);
+int verb_parked_list(const struct arguments *args, const struct config *cfg);
+int verb_parked_show(const struct arguments *args, const struct config *cfg);
+int verb_parked_retry(const struct arguments *args, const struct config *cfg);
+int verb_parked_skip(const struct arguments *args, const struct config *cfg);
+
+#endif

@@ -1,0 +1,42 @@
+/* upkeep.h - the keeper and what it tells: whether PostgreSQL serves, whether the table fits, figures for the metrics.
+ *
+ * Opens the keeper's session again whenever it was lost. What concerns the lanes goes on to the relay.
+ */
+#ifndef PGOUTBOX_RELAY_UPKEEP_H
+#define PGOUTBOX_RELAY_UPKEEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "relay/link.h"
+#include "relay/plan.h"
+#include "relay/relay.h"
+#include "source/keeper.h"
+
+struct upkeep_events {
+	void (*layout)(void *ctx, const struct layout *lo); /* at each connect; the keeper's until the next */
+	void (*misfit)(void *ctx, const struct error *err); /* a person must act: the table has never been accepted */
+	void (*members)(void *ctx, const struct keeper_members *m);
+	void (*hints)(void *ctx, int64_t ret_from_ids[LANES_MAX]);
+	void *ctx;
+};
+
+struct upkeep {
+	const struct relay_options *opt;
+	struct upkeep_events events;
+	struct keeper *keeper;
+	struct link link;
+	bool accepted; /* the table, once */
+	bool joined;   /* the loop */
+};
+
+/* opt and plan outlive it. After a failure upkeep_done() takes back what was made. */
+int upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct plan *plan,
+                const struct upkeep_events *events, struct error *err) __attribute__((warn_unused_result));
+void upkeep_done(struct upkeep *u); /* zeros are fine */
+
+void upkeep_open(struct upkeep *u);
+void upkeep_close(struct upkeep *u); /* for good; this relay counts no more for the others */
+
+#endif

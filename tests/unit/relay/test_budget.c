@@ -1,0 +1,23 @@
+/* Tests of src/relay/budget.c. */
+#include "relay/budget.h"
+#include "source/bell.h"
+#include "support/tap.h"
+
+static void
+counts_brokers(void)
+{
+	uint64_t one = budget_descriptors("localhost:9092");
+
+	CU_ASSERT(one > LANES_MAX);
+	CU_ASSERT(one < 256); /* what the smallest soft limits of today allow */
+	TAP_INT(budget_descriptors("a:1,b:2, c:3") - one, 2 * (budget_descriptors("a,b") - one));
+	CU_ASSERT(budget_descriptors("a,b") >= one + 2);
+}
+
+int
+main(void)
+{
+	tap_suite("budget");
+	tap_test("brokers are counted", counts_brokers);
+	return tap_run();
+}
