@@ -166,7 +166,10 @@ if wanted pg; then
 	check "on PostgreSQL" 600 gcc "$support/with-postgres" make -k check-pg
 fi
 if wanted e2e; then
-	check "on PostgreSQL and Kafka" 900 gcc "$support/with-postgres" "$support/with-kafka" make -k -j1 check-e2e
+	step "programs of the end-to-end tests" 600 make -C "$workshop/gcc" -j2 e2e-programs &&
+		check "on PostgreSQL and Kafka" 1200 gcc "$support/side-by-side" \
+			"'$support/with-postgres' '$support/with-kafka' make -k run-e2e-calm" \
+			"'$support/with-postgres' '$support/with-kafka' make -k run-e2e-rough"
 fi
 if wanted chaos; then
 	check "chaos" 600 gcc make check-chaos NODES=3 SECONDS=75 CHAOS="--seed 1"

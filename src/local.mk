@@ -10,8 +10,12 @@ libpgoutbox_a_SOURCES = \
 	src/admin/install.h \
 	src/admin/migrate.c \
 	src/admin/migrate.h \
+	src/admin/outbox.c \
+	src/admin/outbox.h \
 	src/admin/parked.c \
 	src/admin/parked.h \
+	src/admin/parked_decide.c \
+	src/admin/parked_impl.h \
 	src/admin/script.c \
 	src/admin/script.h \
 	src/admin/target.c \
@@ -72,6 +76,8 @@ libpgoutbox_a_SOURCES = \
 	src/config/value.c \
 	src/config/value.h \
 	src/ctl/parked.c \
+	src/ctl/report.c \
+	src/ctl/report.h \
 	src/ctl/setup.c \
 	src/ctl/table.c \
 	src/ctl/table.h \

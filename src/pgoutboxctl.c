@@ -1,4 +1,5 @@
-/* pgoutboxctl.c - the operator's tool: arguments in, one verb done. A tour; the verbs are in ctl/, their work in admin/. */
+/* pgoutboxctl.c - the operator's tool: arguments in, one verb done. A tour; the verbs are in ctl/, their work is in
+ * admin/. */
 #include "config.h"
 
 #include <getopt.h>
@@ -25,6 +26,8 @@ static const struct {
          "  --print-sql          print the statements that are still to be run, and run none\n"},
 	{{"key", required_argument, NULL, 'k'}, "  --key KEY            only events of this key\n"},
 	{{"topic", required_argument, NULL, 't'}, "  --topic TOPIC        only events for this topic\n"},
+	{{"reason-like", required_argument, NULL, 'R'},
+         "  --reason-like PAT    only events whose reason is like this, by SQL's LIKE\n"},
 	{{"limit", required_argument, NULL, 'l'}, "  --limit N            so many at the most (default 100)\n"},
 	{{"all", no_argument, NULL, 'a'},
          "  --all                all of them; in a list, those that were decided about, too\n"},
@@ -76,6 +79,7 @@ take_option(struct arguments *args, int letter, const char *value)
 	case 'p': args->print_sql = true; break;
 	case 'k': args->key = value; break;
 	case 't': args->topic = value; break;
+	case 'R': args->reason_like = value; break;
 	case 'l': args->limit = value; break;
 	case 'a': args->all = true; break;
 	case 'P': args->payload = true; break;
@@ -123,6 +127,23 @@ words(const struct verb *verb, char *const *argv, int argc)
 	return argc > 1 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
 }
 
+static void
+tell_unknown(char *const *argv, int argc)
+{
+	size_t len = strlen(argv[0]);
+	bool family = false;
+
+	fprintf(stderr, "pgoutboxctl: there is no verb \"%s%s%s\"\n", argv[0], argc > 1 ? " " : "",
+	        argc > 1 ? argv[1] : "");
+	for (size_t i = 0; i < verbs_count; i++) {
+		if (strncmp(verbs[i].name, argv[0], len) != 0 || verbs[i].name[len] != ' ')
+			continue;
+		fprintf(stderr, "%s%s", family ? ", " : "hint: there are ", verbs[i].name);
+		family = true;
+	}
+	fputs(family ? "\n" : "", stderr);
+}
+
 static const struct verb *
 find_verb(struct arguments *args)
 {
@@ -134,8 +155,7 @@ find_verb(struct arguments *args)
 		if (n > 0)
 			return &verbs[i];
 	}
-	fprintf(stderr, "pgoutboxctl: there is no verb \"%s%s%s\"\n", args->operands[0], args->operands_count > 1 ? " " : "",
-	        args->operands_count > 1 ? args->operands[1] : "");
+	tell_unknown(args->operands, args->operands_count);
 	return NULL;
 }
 

@@ -123,19 +123,18 @@ status_fired(struct watch *w, short revents, int64_t now_us)
 	notify_status(d->notify, text);
 }
 
-/* Returns how many HTTP connections there may be: where descriptors are short, a relay without sockets is worse than one without probes. */
+/* Returns how many HTTP connections there may be: where descriptors are short, they are the first to go. */
 static int
 allow_descriptors(const struct daemon *d)
 {
-	uint64_t wanted = budget_descriptors(d->cfg.kafka.brokers) + HTTP_DESCRIPTORS_BESIDE_CONNECTIONS + HTTP_CONNECTIONS_MAX;
-	uint64_t limit = descriptors_allow(wanted);
+	uint64_t wanted = budget_descriptors(d->cfg.kafka.brokers) + HTTP_DESCRIPTORS_MAX;
+	uint64_t limit = descriptors_allow(wanted), missing = limit < wanted ? wanted - limit : 0;
 
-	if (limit >= wanted)
-		return HTTP_CONNECTIONS_MAX;
-	log_write(&d->log, LOG_WARNING, "descriptors-few",
-	          "only %llu files and sockets may be open at once, up to %llu can be needed: raise LimitNOFILE of the unit, or \"ulimit -n\"",
-	          (unsigned long long)limit, (unsigned long long)wanted);
-	return wanted - limit < HTTP_CONNECTIONS_MAX - HTTP_CONNECTIONS_MIN ? HTTP_CONNECTIONS_MAX - (int)(wanted - limit) : HTTP_CONNECTIONS_MIN;
+	if (missing > 0)
+		log_write(&d->log, LOG_WARNING, "descriptors-few",
+		          "only %llu files and sockets may be open at once, up to %llu can be needed: raise LimitNOFILE of the "
+		          "unit, or \"ulimit -n\"", (unsigned long long)limit, (unsigned long long)wanted);
+	return HTTP_CONNECTIONS_MAX - (int)missing;
 }
 
 /* Everything that the relay needs around it; on failure daemon_done() takes back what was made. */
@@ -148,7 +147,7 @@ daemon_init(struct daemon *d, struct error *err)
 		.outboxes = outboxes, .outboxes_count = 1, .version = PACKAGE_VERSION, .librdkafka = producer_library_version(), .libpq = libpq};
 	struct health_options health = {
 		.outboxes = outboxes, .outboxes_count = 1, .loop_stall_us = LOOP_STALL_US, .outage_threshold_us = OUTAGE_THRESHOLD_US};
-	struct http_options http = {.listen = d->cfg.http.listen, .metrics = render_metrics, .connections = allow_descriptors(d)};
+	struct http_options http = {.listen = d->cfg.http.listen, .metrics = render_metrics};
 	struct relay_options relay = {.cfg = &d->cfg, .log = &d->log, .stopped = on_stopped, .ctx = d};
 
 	snprintf(libpq, sizeof(libpq), "%d.%d", session_library_version() / 10000, session_library_version() % 10000);
@@ -159,6 +158,7 @@ daemon_init(struct daemon *d, struct error *err)
 		return -1;
 	http.health = d->health;
 	http.metrics_ctx = d->metrics;
+	http.connections = allow_descriptors(d);
 	if (http_new(&http, &d->http, err) != 0 || signals_new(on_signal, d, &d->signals, err) != 0 ||
 	    loop_add(d->loop, signals_watch(d->signals), err) != 0)
 		return -1;

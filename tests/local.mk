@@ -29,7 +29,9 @@ UNIT_TESTS = \
 	tests/unit/config/test_suggest \
 	tests/unit/config/test_syntax \
 	tests/unit/config/test_value \
+	tests/unit/ctl/test_report \
 	tests/unit/ctl/test_table \
+	tests/unit/ctl/test_verb \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
@@ -96,21 +98,16 @@ PG_TESTS = \
 	tests/pg/test_lane \
 	tests/pg/test_parked
 
-E2E_TESTS = \
-	tests/e2e/test_brokers \
-	tests/e2e/test_crash \
-	tests/e2e/test_database \
+# The rough ones stop, kill and freeze their servers, so both kinds may run side by side on servers of their own.
+E2E_CALM = \
 	tests/e2e/test_failover \
 	tests/e2e/test_flow \
 	tests/e2e/test_holds \
-	tests/e2e/test_hang \
 	tests/e2e/test_http \
-	tests/e2e/test_kill \
 	tests/e2e/test_late \
 	tests/e2e/test_limits \
 	tests/e2e/test_mapping \
 	tests/e2e/test_network \
-	tests/e2e/test_outage \
 	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
@@ -120,6 +117,16 @@ E2E_TESTS = \
 	tests/e2e/test_tls \
 	tests/e2e/test_upkeep \
 	tests/mock/test_producer_kafka
+
+E2E_ROUGH = \
+	tests/e2e/test_crash \
+	tests/e2e/test_database \
+	tests/e2e/test_hang \
+	tests/e2e/test_kill \
+	tests/e2e/test_outage
+
+# test_brokers needs three brokers, as make check-chaos has them.
+E2E_TESTS = $(E2E_CALM) $(E2E_ROUGH) tests/e2e/test_brokers
 
 # The daemon once more, with means to hurt it that the product has nothing of. What is named here comes before the library's.
 E2E_VARIANTS = \
@@ -202,17 +209,18 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/layers tests/man tests/sweep-list tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/layers tests/man tests/sweep-list tests/test_coverage tests/test_layers $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/layers tests/man tests/run-list tests/sweep-list tests/test_layers
+dist_check_SCRIPTS = tests/coverage tests/layers tests/man tests/run-list tests/sweep-list tests/test_coverage tests/test_layers
 EXTRA_DIST += \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_headers.c \
 	tests/fuzz/fuzz_template.c \
 	tests/mock/test_producer_rig.h \
+	tests/side-by-side \
 	tests/soak/soak \
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
@@ -225,11 +233,18 @@ EXTRA_DIST += \
 	tests/unit/config/bad \
 	tests/unit/relay/test_pipe_world.h \
 	tests/unit/source/session_stand_in.h \
+	tests/valgrind-e2e \
+	tests/valgrind.supp \
 	tests/with-kafka \
 	tests/with-postgres
 
-# PG_TESTS=tests/pg/test_x, or E2E_TESTS, on the command line runs some of them.
-.PHONY: check-pg check-e2e
+# PG_TESTS=tests/pg/test_x, or E2E_TESTS, on the command line runs some of them. The last two run what e2e-programs has built.
+.PHONY: check-pg check-e2e e2e-programs run-e2e-calm run-e2e-rough
+e2e-programs: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
+run-e2e-calm:
+	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-e2e-calm $(E2E_CALM)
+run-e2e-rough:
+	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-e2e-rough $(E2E_ROUGH)
 check-pg: all $(check_LIBRARIES) $(PG_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-pg $(PG_TESTS)
 check-e2e: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
@@ -246,8 +261,8 @@ CHAOS_SERVERS = \
 .PHONY: chaos check-chaos
 chaos: all $(check_LIBRARIES) tests/chaos/chaos
 	@$(CHAOS_SERVERS) tests/chaos/chaos
-check-chaos: all $(check_LIBRARIES) tests/chaos/chaos
-	@TAP_DRIVER="$(LOG_DRIVER)" $(CHAOS_SERVERS) $(SHELL) $(srcdir)/tests/run-list check-chaos tests/chaos/chaos
+check-chaos: all $(check_LIBRARIES) tests/chaos/chaos tests/e2e/test_brokers
+	@TAP_DRIVER="$(LOG_DRIVER)" $(CHAOS_SERVERS) $(SHELL) $(srcdir)/tests/run-list check-chaos tests/chaos/chaos tests/e2e/test_brokers
 CLEANFILES += $(EXTRA_PROGRAMS) tests/chaos/chaos.log tests/chaos/chaos.trs $(PG_TESTS:=.log) $(PG_TESTS:=.trs) $(E2E_TESTS:=.log) $(E2E_TESTS:=.trs)
 
 # Each call of libpq, librdkafka and the allocator fails once; test.sh takes a sample. Some ten minutes.
@@ -260,3 +275,32 @@ sweep: all $(check_LIBRARIES) $(E2E_VARIANTS) tests/e2e/test_sweep
 .PHONY: soak
 soak: all tests/support/outbox-writer tests/support/outbox-audit
 	srcdir='$(srcdir)' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka $(srcdir)/tests/soak/soak $(SOAK)
+
+# How much of src/ the tests run, from a build of its own for gcov (GCOV=gcov-13 where CC=gcc-13), which is of a copy, so that
+# it does not matter where this one is. Where the servers are given, what needs them runs too, and docs/coverage.md is checked:
+# tests/with-postgres tests/with-kafka make coverage. Some ten minutes.
+GCOV = gcov
+COVERAGE = coverage-build
+.PHONY: coverage
+coverage:
+	$(MKDIR_P) $(COVERAGE)
+	$(MAKE) $(AM_MAKEFLAGS) distdir distdir=$(COVERAGE)/tree
+	cd $(COVERAGE) && { test -f Makefile || tree/configure --enable-coverage --disable-hardening CC='$(CC)'; }
+	find $(COVERAGE) -name '*.gcda' -exec rm -f {} +
+	@page=; failed=; cd $(COVERAGE) && { $(MAKE) -k check || failed=yes; \
+	if test -n "$$PGOUTBOX_TEST_PG"; then $(MAKE) -k check-pg || failed=yes; fi; \
+	if test -n "$$PGOUTBOX_TEST_PG" && test -n "$$PGOUTBOX_TEST_KAFKA"; then \
+		$(MAKE) -k -j1 check-e2e || failed=yes; page="--check tree/docs/coverage.md"; fi; \
+	srcdir=tree GCOV='$(GCOV)' $(SHELL) tree/tests/coverage $$page || failed=yes; \
+	test -n "$$page" || echo "Without PostgreSQL and Kafka docs/coverage.md is not checked."; \
+	test -z "$$failed"; }
+clean-local:
+	rm -rf $(COVERAGE)
+
+# What needs no server under valgrind's memcheck, and then the daemon for a while, which starts servers of its own.
+VALGRIND = valgrind --quiet --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
+	--error-exitcode=99 --num-callers=30 --suppressions=$(abs_srcdir)/tests/valgrind.supp
+.PHONY: valgrind
+valgrind: all tests/support/outbox-writer tests/support/outbox-audit
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS) $(MOCK_TESTS)' LOG_COMPILER='$(VALGRIND)'
+	srcdir='$(srcdir)' VALGRIND='$(VALGRIND)' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka $(srcdir)/tests/valgrind-e2e

@@ -1,57 +1,81 @@
-/* parked.c - in: a connection, what is wanted; out: parked events, or decisions about them. Knows no Kafka, prints nothing. */
-#include "admin/parked.h"
+/* parked.c - in: a connection, which events; out: what is known of them. Changes nothing. */
+#include "admin/parked_impl.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/conn.h"
 #include "admin/script.h"
-#include "base/buf.h"
+#include "source/statements.h"
 
-static int
-query(PGconn *conn, struct buf *sql, int count, const char *const *values, const char *doing, PGresult **ret_res, struct error *err)
+/* One snapshot for all that is shown, with an end. The plans are pinned as the relay's are: what waits is found by the
+ * claim's index, whatever the statistics say. */
+#define LOOK_BEGIN                                                                                       \
+	"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s';"          \
+	" SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off; SET LOCAL enable_seqscan = off;"           \
+	" SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"                               \
+	" SET LOCAL max_parallel_workers_per_gather = 0"
+
+#define ISO(column) "pg_catalog.to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+/* --- what deciding needs too --- */
+
+int
+parked_query(PGconn *conn, const struct buf *sql, int count, const char *const *values, const char *doing,
+             PGresult **ret_res, struct error *err)
 {
 	if (buf_failed(sql))
 		return error_set(err, ERR_RETRY, "out of memory");
 	if (conn_query(conn, buf_str(sql), count, values, doing, ret_res, err) == 0)
 		return 0;
-	if (strstr(err->message, "permission denied") != NULL)
-		error_hint(err, "connect by --database as a role that may change the outbox table and pgoutbox.parked");
+	if (strstr(err->message, "(SQLSTATE 42501)") != NULL)
+		error_hint(err, "connect by --database as a role that may: RIGHTS in pgoutbox(7) tells what it needs");
 	return -1;
 }
 
-/* A column's bare name, as to_jsonb() has it. */
-static void
-add_name(struct buf *sql, const struct layout *lo, enum event_column col)
+void
+parked_add_name(struct buf *sql, const struct layout *lo, enum event_column col)
 {
-	buf_add_str(sql, "(parse_ident(");
+	buf_add_str(sql, "(pg_catalog.parse_ident(");
 	script_add_literal(sql, lo->columns[col].quoted);
 	buf_add_str(sql, "))[1]");
 }
 
-static void
-add_columns(struct buf *sql, const struct layout *lo)
+void
+parked_add_choice(struct buf *sql, const struct layout *lo, const struct parked_choice *choice)
 {
-	buf_add_str(sql, "p.id, p.event_row, ");
-	if (lo->columns[COL_EVENT_ID].quoted != NULL) {
-		buf_add_str(sql, "p.event ->> ");
-		add_name(sql, lo, COL_EVENT_ID);
-	} else
-		buf_add_str(sql, "NULL::text");
-	buf_add_str(sql, ", to_char(p.parked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), p.key, p.topic, p.reason, p.state,"
-	                 " to_char(p.resolved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), p.resolved_by");
+	buf_printf(sql,
+	           " FROM pgoutbox.parked p WHERE p.relation = %" PRIu32 "%s AND ($1::text IS NULL OR p.key = $1)"
+	           " AND ($2::text IS NULL OR p.topic = $2) AND ($3::text IS NULL OR p.reason LIKE $3)"
+	           " AND ($4::bigint[] IS NULL OR p.id = ANY ($4))",
+	           lo->relation_oid, choice->resolved ? "" : " AND p.state = 'parked'");
 }
 
-/* $1 is the key, $2 the topic. */
-static void
-add_filter(struct buf *sql, const struct layout *lo, const struct parked_filter *filter)
+void
+parked_add_ids(struct buf *out, const int64_t *ids, size_t count)
 {
-	buf_printf(sql, " FROM pgoutbox.parked p WHERE p.relation = %" PRIu32 "%s AND ($1::text IS NULL OR p.key = $1)"
-	           " AND ($2::text IS NULL OR p.topic = $2)",
-	           lo->relation_oid, filter->resolved ? "" : " AND p.state = 'parked'");
+	for (size_t i = 0; i < count; i++)
+		buf_printf(out, "%c%" PRId64, i == 0 ? '{' : ',', ids[i]);
+	buf_add_str(out, count == 0 ? "{}" : "}");
 }
+
+int
+parked_bind_choice(const struct parked_choice *choice, struct buf *ret_array, const char *values[PARKED_PARAMS],
+                   struct error *err)
+{
+	if (choice->ids != NULL)
+		parked_add_ids(ret_array, choice->ids, choice->ids_count);
+	if (buf_failed(ret_array))
+		return error_set(err, ERR_RETRY, "out of memory");
+	values[0] = choice->key;
+	values[1] = choice->topic;
+	values[2] = choice->reason_like;
+	values[3] = choice->ids != NULL ? buf_str(ret_array) : NULL;
+	return 0;
+}
+
+/* --- rows --- */
 
 const char *
 parked_value(const struct parked_rows *rows, int row, enum parked_column col)
@@ -63,29 +87,83 @@ void
 parked_rows_done(struct parked_rows *rows)
 {
 	conn_clear(&rows->res);
+	rows->count = 0;
+}
+
+static void
+add_chosen(struct buf *sql, const struct layout *lo, const struct parked_choice *choice, int64_t limit)
+{
+	buf_add_str(sql, "WITH p AS MATERIALIZED (SELECT p.id, p.event_row, ");
+	if (lo->columns[COL_EVENT_ID].quoted != NULL) {
+		buf_add_str(sql, "p.event ->> ");
+		parked_add_name(sql, lo, COL_EVENT_ID);
+	} else
+		buf_add_str(sql, "NULL::text");
+	buf_add_str(sql, " AS event_id, p.parked_at, p.key, p.topic, p.reason, p.state, p.resolved_at, p.resolved_by");
+	parked_add_choice(sql, lo, choice);
+	buf_printf(sql, " ORDER BY p.id LIMIT %" PRId64 ")", limit);
+}
+
+/* The unsent events of each lane behind its first parked one, so many and no more; those of a parked key are counted
+ * among them. */
+static void
+add_waiting(struct buf *sql, const struct layout *lo, bool waiting)
+{
+	const char *id = lo->columns[COL_ID].quoted;
+
+	buf_printf(sql,
+	           ", b AS MATERIALIZED (SELECT pgoutbox.lane(p.key, %d) AS lane, min(p.event_row) AS from_row FROM p"
+	           " WHERE %s AND p.state = 'parked' AND p.key IS NOT NULL GROUP BY 1),"
+	           " w AS MATERIALIZED (SELECT b.lane, x.id, x.key, count(*) OVER (PARTITION BY b.lane) >= %d AS cut"
+	           " FROM b CROSS JOIN LATERAL (SELECT t.%s AS id, t.%s::text AS key FROM %s t WHERE ",
+	           lo->lanes, waiting ? "true" : "false", PARKED_LOOK, id, lo->columns[COL_AGGREGATE_ID].quoted,
+	           lo->relation);
+	statements_lane_condition(sql, lo, "b.lane");
+	buf_printf(sql,
+	           " AND t.%s > b.from_row ORDER BY t.%s LIMIT %d) x),"
+	           " n AS (SELECT p.id, count(*) AS waiting FROM p JOIN w ON w.key = p.key AND w.id > p.event_row"
+	           " WHERE p.state = 'parked' GROUP BY p.id), c AS (SELECT DISTINCT lane FROM w WHERE cut)",
+	           id, id, PARKED_LOOK);
 }
 
 static int
-query_rows(PGconn *conn, struct buf *sql, int count, const char *const *values, struct parked_rows *ret_rows, struct error *err)
+query_rows(PGconn *conn, const struct layout *lo, const struct parked_choice *choice, int64_t limit, bool waiting,
+           struct parked_rows *ret_rows, struct error *err)
 {
-	if (query(conn, sql, count, values, "could not read the parked events", &ret_rows->res, err) != 0)
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf array __attribute__((cleanup(buf_done))) = BUF_INIT;
+	const char *values[PARKED_PARAMS];
+
+	add_chosen(&sql, lo, choice, limit);
+	add_waiting(&sql, lo, waiting);
+	buf_printf(&sql,
+	           " SELECT p.id, p.event_row, p.event_id, " ISO("p.parked_at") ", p.key, p.topic, p.reason, p.state, "
+	           ISO("p.resolved_at") ", p.resolved_by,"
+	           " CASE WHEN %s AND p.state = 'parked' AND p.key IS NOT NULL THEN coalesce(n.waiting, 0) END,"
+	           " c.lane IS NOT NULL FROM p LEFT JOIN n ON n.id = p.id"
+	           " LEFT JOIN c ON c.lane = pgoutbox.lane(p.key, %d) ORDER BY p.id",
+	           waiting ? "true" : "false", lo->lanes);
+	if (parked_bind_choice(choice, &array, values, err) != 0 ||
+	    parked_query(conn, &sql, PARKED_PARAMS, values, "could not read the parked events", &ret_rows->res,
+	                 err) != 0)
 		return -1;
 	ret_rows->count = PQntuples(ret_rows->res);
 	return 0;
 }
 
 int
-parked_list(PGconn *conn, const struct layout *lo, const struct parked_filter *filter, int64_t limit,
+parked_list(PGconn *conn, const struct layout *lo, const struct parked_choice *choice, int64_t limit, bool waiting,
             struct parked_rows *ret_rows, struct error *err)
 {
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	const char *values[] = {filter->key, filter->topic};
+	struct parked_rows rows = PARKED_ROWS_INIT;
+	int rc = conn_exec(conn, LOOK_BEGIN, "could not begin", err);
 
-	buf_add_str(&sql, "SELECT ");
-	add_columns(&sql, lo);
-	add_filter(&sql, lo, filter);
-	buf_printf(&sql, " ORDER BY p.id LIMIT %" PRId64, limit + 1);
-	return query_rows(conn, &sql, 2, values, ret_rows, err);
+	if (rc == 0)
+		rc = query_rows(conn, lo, choice, limit + 1, waiting, &rows, err);
+	PQclear(PQexec(conn, "ROLLBACK"));
+	if (rc == 0)
+		*ret_rows = rows;
+	return rc;
 }
 
 /* --- one of them --- */
@@ -94,270 +172,89 @@ void
 parked_event_done(struct parked_event *e)
 {
 	parked_rows_done(&e->rows);
+	parked_rows_done(&e->fields);
 	free(e->json);
 	e->json = NULL;
 }
 
-static int
-read_event(PGconn *conn, const struct layout *lo, const char *id, bool payload, struct parked_event *e, struct error *err)
+const char *
+parked_field_name(const struct parked_event *e, int field)
 {
+	return PQgetvalue(e->fields.res, field, 0);
+}
+
+const char *
+parked_field_value(const struct parked_event *e, int field)
+{
+	return PQgetisnull(e->fields.res, field, 1) ? NULL : PQgetvalue(e->fields.res, field, 1);
+}
+
+static void
+add_event(struct buf *sql, const struct layout *lo, bool payload)
+{
+	buf_add_str(sql, "(SELECT p.relation, p.event");
+	if (!payload && lo->columns[COL_PAYLOAD].quoted != NULL) {
+		buf_add_str(sql, " - ");
+		parked_add_name(sql, lo, COL_PAYLOAD);
+	}
+	buf_add_str(sql, " AS event FROM pgoutbox.parked p WHERE p.id = $1::bigint) p");
+}
+
+static int
+read_event(PGconn *conn, const struct layout *lo, const char *id, bool payload, struct parked_event *e,
+           struct error *err)
+{
+	static const char doing[] = "could not read the event";
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-	const char *values[] = {id};
 
-	buf_add_str(&sql, "SELECT (p.event");
-	if (!payload && lo->columns[COL_PAYLOAD].quoted != NULL) {
-		buf_add_str(&sql, " - ");
-		add_name(&sql, lo, COL_PAYLOAD);
-	}
-	buf_add_str(&sql, ")::text FROM pgoutbox.parked p WHERE p.id = $1::bigint");
-	if (query(conn, &sql, 1, values, "could not read the event", &res, err) != 0)
+	buf_add_str(&sql, "SELECT p.event::text FROM ");
+	add_event(&sql, lo, payload);
+	if (parked_query(conn, &sql, 1, &id, doing, &res, err) != 0)
 		return -1;
 	e->json = strdup(PQgetvalue(res, 0, 0));
-	return e->json != NULL ? 0 : error_set(err, ERR_RETRY, "out of memory");
-}
-
-/* The backlog is never counted: so many of the lane's next unsent rows are looked at, and no more. */
-static int
-count_waiting(PGconn *conn, const struct layout *lo, const char *id, struct parked_event *e, struct error *err)
-{
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-	const char *values[] = {id}, *key = lo->columns[COL_AGGREGATE_ID].quoted, *row = lo->columns[COL_ID].quoted;
-
-	buf_printf(&sql,
-	           "SELECT count(*) FILTER (WHERE x.key = p.key), count(*) < %d FROM pgoutbox.parked p CROSS JOIN LATERAL"
-	           " (SELECT t.%s::text AS key FROM %s t WHERE pgoutbox.lane(t.%s%s, %d) = pgoutbox.lane(p.key, %d) AND t.%s > p.event_row",
-	           PARKED_LOOK, key, lo->relation, key, lo->columns[COL_AGGREGATE_ID].type == TYPE_TEXT ? "" : "::text", lo->lanes, lo->lanes,
-	           row);
-	if (lo->columns[COL_SENT_AT].quoted != NULL)
-		buf_printf(&sql, " AND t.%s IS NULL", lo->columns[COL_SENT_AT].quoted);
-	buf_printf(&sql, " ORDER BY t.%s LIMIT %d) x WHERE p.id = $1::bigint AND p.state = 'parked'", row, PARKED_LOOK);
-	if (query(conn, &sql, 1, values, "could not look behind the event", &res, err) != 0)
-		return -1;
-	e->waiting = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-	e->waiting_all = PQgetvalue(res, 0, 1)[0] == 't';
-	return 0;
-}
-
-int
-parked_show(PGconn *conn, const struct layout *lo, int64_t id, bool payload, struct parked_event *ret_event, struct error *err)
-{
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct parked_event e __attribute__((cleanup(parked_event_done))) = PARKED_EVENT_INIT;
-	char text[24];
-	const char *values[] = {text};
-
-	snprintf(text, sizeof(text), "%" PRId64, id);
-	buf_add_str(&sql, "SELECT ");
-	add_columns(&sql, lo);
-	buf_printf(&sql, " FROM pgoutbox.parked p WHERE p.relation = %" PRIu32 " AND p.id = $1::bigint", lo->relation_oid);
-	if (query_rows(conn, &sql, 1, values, &e.rows, err) != 0)
-		return -1;
-	if (e.rows.count == 0) {
-		error_set(err, ERR_CONFIG, "there is no parked event %" PRId64 " of this outbox", id);
-		return error_hint(err, "see \"pgoutboxctl parked list\"");
-	}
-	if (read_event(conn, lo, text, payload, &e, err) != 0 || count_waiting(conn, lo, text, &e, err) != 0)
-		return -1;
-	*ret_event = e;
-	e = PARKED_EVENT_INIT;
-	return 0;
-}
-
-/* --- decisions --- */
-
-void
-parked_outcome_done(struct parked_outcome *o)
-{
-	free(o->ids);
-	*o = PARKED_OUTCOME_INIT;
-}
-
-static char *
-id_array(const int64_t *ids, size_t count)
-{
-	struct buf text = BUF_INIT;
-
-	for (size_t i = 0; i < count; i++)
-		buf_printf(&text, "%c%" PRId64, i == 0 ? '{' : ',', ids[i]);
-	buf_add_str(&text, count == 0 ? "{}" : "}");
-	return buf_take(&text);
-}
-
-static int
-take_ids(const PGresult *res, struct parked_outcome *o, struct error *err)
-{
-	o->count = (size_t)PQntuples(res);
-	o->ids = calloc(o->count + 1, sizeof(*o->ids));
-	if (o->ids == NULL)
+	if (e->json == NULL)
 		return error_set(err, ERR_RETRY, "out of memory");
-	for (size_t i = 0; i < o->count; i++)
-		o->ids[i] = strtoll(PQgetvalue(res, (int)i, 0), NULL, 10);
+	buf_reset(&sql);
+	buf_add_str(&sql, "SELECT e.key, e.value FROM ");
+	add_event(&sql, lo, payload);
+	buf_add_str(&sql, " CROSS JOIN LATERAL pg_catalog.jsonb_each_text(p.event) e"
+	                  " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.relation"
+	                  " AND a.attname = e.key AND a.attnum > 0 ORDER BY a.attnum NULLS LAST, e.key");
+	if (parked_query(conn, &sql, 1, &id, doing, &e->fields.res, err) != 0)
+		return -1;
+	e->fields.count = PQntuples(e->fields.res);
 	return 0;
 }
 
-static bool
-has(const struct parked_outcome *o, int64_t id)
-{
-	for (size_t i = 0; i < o->count; i++)
-		if (o->ids[i] == id)
-			return true;
-	return false;
-}
-
-/* Those that were named but are not parked: all of them are said at once. */
 static int
-check_all_there(const int64_t *ids, size_t count, const struct parked_outcome *o, struct error *err)
+show(PGconn *conn, const struct layout *lo, int64_t id, bool payload, bool waiting, struct parked_event *e,
+     struct error *err)
 {
-	struct buf missing __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct parked_choice choice = {.ids = &id, .ids_count = 1, .resolved = true};
 
-	for (size_t i = 0; i < count; i++)
-		if (!has(o, ids[i]))
-			buf_printf(&missing, "%s%" PRId64, missing.len > 0 ? ", " : "", ids[i]);
-	if (missing.len == 0)
-		return 0;
-	error_set(err, ERR_CONFIG, "not parked, or decided about already: %s; nothing was done", buf_str(&missing));
-	return error_hint(err, "see \"pgoutboxctl parked list --all\"");
-}
-
-/* Locks what is to be decided about. */
-static int
-lock(PGconn *conn, const struct layout *lo, const int64_t *ids, size_t count, const struct parked_filter *filter,
-     struct parked_outcome *o, struct error *err)
-{
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-	char *array = id_array(ids, count);
-	const char *values[] = {filter->key, filter->topic, array};
-	int rc;
-
-	buf_add_str(&sql, "SELECT p.id");
-	add_filter(&sql, lo, filter);
-	buf_printf(&sql, " AND (%s OR p.id = ANY ($3::bigint[])) ORDER BY p.id FOR UPDATE", ids == NULL ? "true" : "false");
-	rc = array == NULL ? error_set(err, ERR_RETRY, "out of memory")
-	                   : query(conn, &sql, 3, values, "could not lock the parked events", &res, err);
-	free(array);
-	if (rc != 0 || take_ids(res, o, err) != 0)
+	if (query_rows(conn, lo, &choice, 1, waiting, &e->rows, err) != 0)
 		return -1;
-	return check_all_there(ids, count, o, err);
-}
-
-/* $1: the ids. Those whose rows are still there. */
-static int
-make_unsent(PGconn *conn, const struct layout *lo, const char *array, struct error *err)
-{
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-
-	if (lo->columns[COL_SENT_AT].quoted == NULL)
-		return 0;
-	buf_printf(&sql, "UPDATE %s t SET %s = NULL FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[]) AND t.%s = p.event_row",
-	           lo->relation, lo->columns[COL_SENT_AT].quoted, lo->columns[COL_ID].quoted);
-	return query(conn, &sql, 1, &array, "could not make the events unsent", &res, err);
-}
-
-/* Columns that PostgreSQL computes by itself cannot be written. */
-static int
-writable_columns(PGconn *conn, const struct layout *lo, struct buf *list, struct error *err)
-{
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-	buf_printf(&sql,
-	           "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = %" PRIu32
-	           " AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
-	           lo->relation_oid);
-	if (query(conn, &sql, 0, NULL, "could not look at the table", &res, err) != 0)
-		return -1;
-	buf_add_str(list, PQgetvalue(res, 0, 0));
-	return 0;
-}
-
-/* Rows that were deleted when they were settled, or pruned since, are written again under their old ids. */
-static int
-write_again(PGconn *conn, const struct layout *lo, const char *array, size_t *ret_count, struct error *err)
-{
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct buf columns __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-
-	if (writable_columns(conn, lo, &columns, err) != 0)
-		return -1;
-	buf_printf(&sql,
-	           "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM (SELECT (jsonb_populate_record(NULL::%s, p.event",
-	           lo->relation, buf_str(&columns), buf_str(&columns), lo->relation);
-	if (lo->columns[COL_SENT_AT].quoted != NULL) {
-		buf_add_str(&sql, " - ");
-		add_name(&sql, lo, COL_SENT_AT);
+	if (e->rows.count == 0) {
+		error_set(err, ERR_CONFIG, "there is no parked event %" PRId64 " of table \"%s\"", id, lo->relation);
+		return error_hint(err, "see \"pgoutboxctl parked list --all\"");
 	}
-	buf_printf(&sql,
-	           ")).* FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[]) AND NOT EXISTS (SELECT FROM %s t WHERE t.%s = p.event_row)) r",
-	           lo->relation, lo->columns[COL_ID].quoted);
-	sql.failed |= buf_failed(&columns);
-	if (query(conn, &sql, 1, &array, "could not write the events again", &res, err) != 0)
-		return -1;
-	*ret_count = (size_t)strtoull(PQcmdTuples(res), NULL, 10);
-	return 0;
+	return read_event(conn, lo, parked_value(&e->rows, 0, PARKED_ID), payload, e, err);
 }
 
-static int
-resolve(PGconn *conn, const char *array, const char *state, struct error *err)
+int
+parked_show(PGconn *conn, const struct layout *lo, int64_t id, bool payload, bool waiting,
+            struct parked_event *ret_event, struct error *err)
 {
-	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
-	const char *values[] = {array, state};
+	struct parked_event e = PARKED_EVENT_INIT;
+	int rc = conn_exec(conn, LOOK_BEGIN, "could not begin", err);
 
-	buf_add_str(&sql, "UPDATE pgoutbox.parked SET state = $2, resolved_at = now(), resolved_by = session_user WHERE id = ANY ($1::bigint[])");
-	return query(conn, &sql, 2, values, "could not resolve the parked events", &res, err);
-}
-
-static int
-decide_locked(PGconn *conn, const struct layout *lo, bool retry, struct parked_outcome *o, struct error *err)
-{
-	char *array = id_array(o->ids, o->count);
-	int rc = array == NULL ? error_set(err, ERR_RETRY, "out of memory") : 0;
-
-	if (rc == 0 && retry)
-		rc = make_unsent(conn, lo, array, err);
-	if (rc == 0 && retry)
-		rc = write_again(conn, lo, array, &o->again, err);
 	if (rc == 0)
-		rc = resolve(conn, array, retry ? "retried" : "skipped", err);
-	free(array);
+		rc = show(conn, lo, id, payload, waiting, &e, err);
+	PQclear(PQexec(conn, "ROLLBACK"));
+	if (rc == 0)
+		*ret_event = e;
+	else
+		parked_event_done(&e);
 	return rc;
-}
-
-static int
-decide(PGconn *conn, const struct layout *lo, const int64_t *ids, size_t count, const struct parked_filter *filter, bool retry,
-       struct parked_outcome *ret_outcome, struct error *err)
-{
-	struct parked_outcome o __attribute__((cleanup(parked_outcome_done))) = PARKED_OUTCOME_INIT;
-	struct error ignored;
-
-	if (conn_exec(conn, "BEGIN", "could not begin", err) != 0)
-		return -1;
-	if (lock(conn, lo, ids, count, filter, &o, err) != 0 || decide_locked(conn, lo, retry, &o, err) != 0) {
-		(void)!conn_exec(conn, "ROLLBACK", "could not roll back", &ignored);
-		return -1;
-	}
-	if (conn_exec(conn, "COMMIT", "could not commit", err) != 0)
-		return -1;
-	*ret_outcome = o;
-	o = PARKED_OUTCOME_INIT;
-	return 0;
-}
-
-int
-parked_retry(PGconn *conn, const struct layout *lo, const int64_t *ids, size_t count, const struct parked_filter *filter,
-             struct parked_outcome *ret_outcome, struct error *err)
-{
-	return decide(conn, lo, ids, count, filter, true, ret_outcome, err);
-}
-
-int
-parked_skip(PGconn *conn, const struct layout *lo, const int64_t *ids, size_t count, const struct parked_filter *filter,
-            struct parked_outcome *ret_outcome, struct error *err)
-{
-	return decide(conn, lo, ids, count, filter, false, ret_outcome, err);
 }

@@ -249,7 +249,8 @@ tell_dropped(const void *ctx, uint64_t dropped, char *ret_line, size_t size)
 	char text[64];
 
 	snprintf(text, sizeof text, "%" PRIu64 " entries were lost here", dropped);
-	make_line(&line, ctx, LOG_WARNING, "log-dropped", text, "whatever takes the log from standard error was stuck or too slow");
+	make_line(&line, ctx, LOG_WARNING, "log-dropped", text,
+	          "whatever takes the log from standard error was stuck or too slow");
 	assert(line.len <= size);
 	memcpy(ret_line, line.data, line.len);
 	return line.len;

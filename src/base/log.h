@@ -27,14 +27,16 @@ struct log {
 	struct log_writer *writer; /* NULL = callers write their lines themselves, and wait for fd as long as it takes */
 };
 
-/* The writer is not there yet: what a program says while it starts is out before it goes on. journal is set where JOURNAL_STREAM names fd's device and inode (see systemd.exec(5)). */
+/* The writer is not there yet: what a program says while it starts is out before it goes on. journal is set where
+ * JOURNAL_STREAM names fd's device and inode (see systemd.exec(5)). */
 void log_init(struct log *log, int fd, int level, enum log_format format);
 
-/* From here on nobody is held up by an fd that takes no text, see log_writer.h. The log stays where it is until log_stop(). ERR_FATAL: no
- * memory, no thread. */
+/* From here on nobody is held up by an fd that takes no text, see log_writer.h. The log stays where it is until
+ * log_stop(). ERR_FATAL: no memory, no thread. */
 int log_start(struct log *log, struct error *err) __attribute__((warn_unused_result));
 
-/* Writes what waits, for LOG_STOP_US at the most, and is again as after log_init(). An fd that took nothing for so long gets nothing any more. */
+/* Writes what waits, for LOG_STOP_US at the most, and is again as after log_init(). An fd that took nothing for so long
+ * gets nothing any more. */
 #define LOG_STOP_US INT64_C(1000000)
 void log_stop(struct log *log);
 

@@ -1,75 +1,35 @@
 /* parked.c - the verbs for events that were set aside. In: arguments; out: lines or JSON, an exit status. */
-#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "admin/inspect.h"
+#include "admin/outbox.h"
 #include "admin/parked.h"
-#include "admin/target.h"
+#include "ctl/report.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
 #define LIMIT 100
-#define LIMIT_MAX 100000
+#define LIMIT_MAX 10000
+#define PREVIEW_MAX 1000
+#define IDS_HINT "\"pgoutboxctl parked list\" shows the ids"
 
-struct outbox {
-	struct target target;
-	struct layout layout;
-};
-
-#define OUTBOX_INIT ((struct outbox){TARGET_INIT, LAYOUT_INIT})
-
-static void
-outbox_close(struct outbox *o)
+static struct parked_choice
+choice_of(const struct arguments *args)
 {
-	layout_done(&o->layout);
-	target_close(&o->target);
+	return (struct parked_choice){.key = args->key, .topic = args->topic, .reason_like = args->reason_like};
 }
 
-static int
-outbox_open(const struct arguments *args, const struct config *cfg, struct outbox *o, struct error *err)
+/* Later events wait for a parked one of their key only where the relay has them wait. */
+static bool
+blocks(const struct config *cfg)
 {
-	struct error problem;
-
-	if (target_open(cfg, args->database, NULL, &o->target, err) != 0 ||
-	    inspect(o->target.conn, &o->target.request, &o->layout, err) != 0)
-		return -1;
-	if (layout_problems(&o->layout, &o->target.request, LAYOUT_TABLE | LAYOUT_INSTALL, &problem, 1) == 0)
-		return 0;
-	*err = problem;
-	return -1;
+	return cfg->outbox.poison == POISON_BLOCK_KEY;
 }
 
-static struct parked_filter
-filter_of(const struct arguments *args)
-{
-	return (struct parked_filter){.key = args->key, .topic = args->topic};
-}
-
-/* --- JSON --- */
-
-static int
-print_json(json_t *root)
-{
-	int rc = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-	struct error err;
-
-	json_decref(root);
-	if (rc == 0 && putchar('\n') != EOF)
-		return verb_finish(EX_OK);
-	error_set(&err, ERR_RETRY, "could not write JSON");
-	return verb_fail(&err);
-}
-
-static json_t *
-text_or_null(const char *text)
-{
-	return text == NULL ? json_null() : json_string(text);
-}
+/* --- an event in JSON --- */
 
 static json_t *
 event_json(const struct parked_rows *rows, int row)
@@ -77,19 +37,89 @@ event_json(const struct parked_rows *rows, int row)
 	static const struct {
 		const char *name;
 		enum parked_column col;
-	} texts[] = {
-		{"event_id", PARKED_EVENT_ID},       {"parked_at", PARKED_AT},
-		{"key", PARKED_KEY},                 {"topic", PARKED_TOPIC},
-		{"reason", PARKED_REASON},           {"state", PARKED_STATE},
-		{"resolved_at", PARKED_RESOLVED_AT}, {"resolved_by", PARKED_RESOLVED_BY},
+		json_t *(*make)(const char *text);
+	} members[] = {
+		{"id", PARKED_ID, report_number},
+		{"event_row", PARKED_EVENT_ROW, report_number},
+		{"event_id", PARKED_EVENT_ID, report_text},
+		{"parked_at", PARKED_AT, report_text},
+		{"key", PARKED_KEY, report_text},
+		{"topic", PARKED_TOPIC, report_text},
+		{"reason", PARKED_REASON, report_text},
+		{"state", PARKED_STATE, report_text},
+		{"resolved_at", PARKED_RESOLVED_AT, report_text},
+		{"resolved_by", PARKED_RESOLVED_BY, report_text},
+		{"waiting", PARKED_WAITING, report_number},
 	};
 	json_t *o = json_object();
 
-	json_object_set_new(o, "id", json_integer(strtoll(parked_value(rows, row, PARKED_ID), NULL, 10)));
-	json_object_set_new(o, "event_row", json_integer(strtoll(parked_value(rows, row, PARKED_EVENT_ROW), NULL, 10)));
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		json_object_set_new(o, texts[i].name, text_or_null(parked_value(rows, row, texts[i].col)));
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		report_put(&o, members[i].name, members[i].make(parked_value(rows, row, members[i].col)));
+	report_put(&o, "waiting_exact", json_boolean(parked_value(rows, row, PARKED_WAITING_MORE)[0] != 't'));
 	return o;
+}
+
+static json_t *
+events_json(const struct parked_rows *rows, int count)
+{
+	json_t *events = json_array();
+
+	for (int row = 0; row < count; row++)
+		if (json_array_append_new(events, event_json(rows, row)) != 0) {
+			json_decref(events);
+			return NULL;
+		}
+	return events;
+}
+
+/* --- events for people --- */
+
+/* NULL where nothing waits for the event. "12+": there may be more. */
+static const char *
+waiting_text(const struct parked_rows *rows, int row, char *text, size_t size)
+{
+	const char *count = parked_value(rows, row, PARKED_WAITING);
+
+	if (count == NULL)
+		return NULL;
+	snprintf(text, size, "%s%s", count, parked_value(rows, row, PARKED_WAITING_MORE)[0] == 't' ? "+" : "");
+	return text;
+}
+
+/* Returns status, or what went wrong. */
+static int
+print_events(const struct parked_rows *rows, int count, int status)
+{
+	static const char *const titles[] = {"ID",    "PARKED AT", "EVENT ID", "KEY",
+	                                     "TOPIC", "STATE",     "WAITING",  "REASON"};
+	static const enum parked_column columns[] = {PARKED_ID,    PARKED_AT,    PARKED_EVENT_ID, PARKED_KEY,
+	                                             PARKED_TOPIC, PARKED_STATE, PARKED_WAITING,  PARKED_REASON};
+	struct table t __attribute__((cleanup(table_done))) = TABLE_INIT(titles);
+	struct error err;
+
+	for (int row = 0; row < count; row++) {
+		const char *cells[sizeof(columns) / sizeof(columns[0])];
+		char waiting[32];
+
+		for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+			cells[i] = columns[i] == PARKED_WAITING ? waiting_text(rows, row, waiting, sizeof(waiting))
+			                                        : parked_value(rows, row, columns[i]);
+		table_add(&t, cells);
+	}
+	if (table_print(&t, stdout) != 0) {
+		error_set(&err, ERR_RETRY, "out of memory");
+		return verb_fail(&err);
+	}
+	if (count < rows->count)
+		puts("there are more: --limit shows them");
+	return verb_finish(status);
+}
+
+static int
+nothing_parked(void)
+{
+	puts("nothing is parked");
+	return verb_finish(EX_OK);
 }
 
 /* --- list --- */
@@ -97,129 +127,82 @@ event_json(const struct parked_rows *rows, int row)
 static int
 list_json(const struct outbox *o, const struct parked_rows *rows, int shown)
 {
-	json_t *root = json_object(), *events = json_array();
+	json_t *root = json_object();
 
-	for (int row = 0; row < shown; row++)
-		json_array_append_new(events, event_json(rows, row));
-	json_object_set_new(root, "outbox", json_string(o->layout.relation));
-	json_object_set_new(root, "events", events);
-	json_object_set_new(root, "more", json_boolean(shown < rows->count));
-	return print_json(root);
-}
-
-static int
-list_table(const struct parked_rows *rows, int shown)
-{
-	static const char *const titles[] = {"ID", "PARKED", "ROW", "KEY", "TOPIC", "STATE", "REASON"};
-	static const enum parked_column columns[] = {PARKED_ID, PARKED_AT, PARKED_EVENT_ROW, PARKED_KEY, PARKED_TOPIC, PARKED_STATE, PARKED_REASON};
-	struct table t __attribute__((cleanup(table_done))) = TABLE_INIT(titles);
-	struct error err;
-
-	if (shown == 0) {
-		puts("nothing is parked");
-		return verb_finish(EX_OK);
-	}
-	for (int row = 0; row < shown; row++) {
-		const char *cells[7];
-
-		for (size_t i = 0; i < 7; i++)
-			cells[i] = parked_value(rows, row, columns[i]);
-		table_add(&t, cells);
-	}
-	if (table_print(&t, stdout) != 0) {
-		error_set(&err, ERR_RETRY, "out of memory");
-		return verb_fail(&err);
-	}
-	if (shown < rows->count)
-		printf("there are more: see --limit\n");
-	return verb_finish(EX_OK);
-}
-
-/* -1: not a number within the bounds. */
-static int64_t
-number(const char *text, int64_t max)
-{
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && n >= 1 && n <= max ? n : -1;
+	report_put(&root, "outbox", report_text(o->layout.relation));
+	report_put(&root, "events", events_json(rows, shown));
+	report_put(&root, "more", json_boolean(shown < rows->count));
+	return report_print(&root, EX_OK);
 }
 
 int
 verb_parked_list(const struct arguments *args, const struct config *cfg)
 {
 	struct outbox o __attribute__((cleanup(outbox_close))) = OUTBOX_INIT;
-	struct parked_filter filter = filter_of(args);
-	int64_t limit = args->limit == NULL ? LIMIT : number(args->limit, LIMIT_MAX);
 	struct parked_rows rows __attribute__((cleanup(parked_rows_done))) = PARKED_ROWS_INIT;
+	struct parked_choice choice = choice_of(args);
+	int64_t limit = args->limit == NULL ? LIMIT : verb_number(args->limit, LIMIT_MAX);
 	struct error err;
 	int shown;
 
 	if (limit < 0)
-		return verb_misused("--limit: \"%s\" is no number from 1 to %d", args->limit, LIMIT_MAX);
-	filter.resolved = args->all;
-	if (outbox_open(args, cfg, &o, &err) != 0 || parked_list(o.target.conn, &o.layout, &filter, limit, &rows, &err) != 0)
+		return verb_misused(NULL, "--limit: \"%s\" is no number from 1 to %d", args->limit, LIMIT_MAX);
+	choice.resolved = args->all;
+	if (outbox_open(cfg, args->database, &o, &err) != 0 ||
+	    parked_list(o.target.conn, &o.layout, &choice, limit, blocks(cfg), &rows, &err) != 0)
 		return verb_fail(&err);
 	shown = rows.count < limit ? rows.count : (int)limit;
-	return args->json ? list_json(&o, &rows, shown) : list_table(&rows, shown);
+	if (args->json)
+		return list_json(&o, &rows, shown);
+	return shown == 0 ? nothing_parked() : print_events(&rows, shown, EX_OK);
 }
 
 /* --- show --- */
 
-static int
-show_json(const struct outbox *o, const struct parked_event *e)
-{
-	json_t *root = event_json(&e->rows, 0);
-
-	json_object_set_new(root, "outbox", json_string(o->layout.relation));
-	json_object_set_new(root, "waiting", json_integer(e->waiting));
-	json_object_set_new(root, "waiting_exact", json_boolean(e->waiting_all));
-	json_object_set_new(root, "event", json_loads(e->json, JSON_DECODE_ANY, NULL));
-	return print_json(root);
-}
-
 static void
-show_line(const char *title, const char *value)
+show_line(const char *title, int width, const char *value)
 {
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 
+	table_add_harmless(&text, title);
+	for (int pad = width - table_width(title); pad >= 0; pad--)
+		buf_add_char(&text, ' ');
 	table_add_harmless(&text, value != NULL && value[0] != '\0' ? value : "-");
-	printf("%-10s %s\n", title, buf_str(&text));
+	puts(buf_str(&text));
 }
 
-/* The columns of the row, one a line. */
 static void
-show_event(const char *text)
+show_fields(const struct parked_event *e)
 {
-	json_t *event = json_loads(text, JSON_DECODE_ANY, NULL), *value;
-	const char *name;
+	int width = 0;
 
-	json_object_foreach(event, name, value)
-	{
-		char *dump = json_string_value(value) != NULL ? strdup(json_string_value(value))
-		                                              : json_dumps(value, JSON_ENCODE_ANY | JSON_PRESERVE_ORDER);
-		struct buf title __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-		buf_printf(&title, "  %s", name);
-		show_line(buf_str(&title), dump != NULL ? dump : "");
-		free(dump);
+	for (int i = 0; i < e->fields.count; i++)
+		if (table_width(parked_field_name(e, i)) > width)
+			width = table_width(parked_field_name(e, i));
+	for (int i = 0; i < e->fields.count; i++) {
+		fputs("  ", stdout);
+		show_line(parked_field_name(e, i), width, parked_field_value(e, i));
 	}
-	json_decref(event);
 }
 
 static int
 show_lines(const struct parked_event *e)
 {
-	static const char *const titles[PARKED_COLUMNS] = {"id", "row", "event id", "parked", "key", "topic", "reason", "state", "resolved", "by"};
+	static const char *const titles[] = {
+		[PARKED_ID] = "id",         [PARKED_EVENT_ROW] = "event row",     [PARKED_EVENT_ID] = "event id",
+		[PARKED_AT] = "parked at",  [PARKED_KEY] = "key",                 [PARKED_TOPIC] = "topic",
+		[PARKED_REASON] = "reason", [PARKED_STATE] = "state",             [PARKED_RESOLVED_AT] = "resolved at",
+		[PARKED_WAITING] = NULL,    [PARKED_RESOLVED_BY] = "resolved by",
+	};
+	char waiting[32];
 
-	for (enum parked_column col = 0; col < PARKED_COLUMNS; col++)
+	for (enum parked_column col = PARKED_ID; col < PARKED_WAITING; col++)
 		if (col < PARKED_RESOLVED_AT || parked_value(&e->rows, 0, col) != NULL)
-			show_line(titles[col], parked_value(&e->rows, 0, col));
-	printf("%-10s %" PRId64 "%s later events of its key are unsent\n", "waiting", e->waiting, e->waiting_all ? "" : " or more");
+			show_line(titles[col], 11, parked_value(&e->rows, 0, col));
+	if (waiting_text(&e->rows, 0, waiting, sizeof(waiting)) != NULL)
+		printf("%-11s %s later events of its key\n", "waiting", waiting);
 	puts("event");
-	show_event(e->json);
+	show_fields(e);
 	return verb_finish(EX_OK);
 }
 
@@ -228,116 +211,171 @@ verb_parked_show(const struct arguments *args, const struct config *cfg)
 {
 	struct outbox o __attribute__((cleanup(outbox_close))) = OUTBOX_INIT;
 	struct parked_event e __attribute__((cleanup(parked_event_done))) = PARKED_EVENT_INIT;
-	int64_t id = args->operands_count == 1 ? number(args->operands[0], INT64_MAX) : -1;
+	int64_t id = args->operands_count == 1 ? verb_number(args->operands[0], INT64_MAX) : -1;
 	struct error err;
+	json_t *root;
 
 	if (id < 0)
-		return verb_misused("parked show takes the id of one event, as \"parked list\" shows it");
-	if (outbox_open(args, cfg, &o, &err) != 0 || parked_show(o.target.conn, &o.layout, id, args->payload, &e, &err) != 0)
+		return verb_misused(IDS_HINT, "parked show takes the id of one event");
+	if (outbox_open(cfg, args->database, &o, &err) != 0 ||
+	    parked_show(o.target.conn, &o.layout, id, args->payload, blocks(cfg), &e, &err) != 0)
 		return verb_fail(&err);
-	return args->json ? show_json(&o, &e) : show_lines(&e);
+	if (!args->json)
+		return show_lines(&e);
+	root = event_json(&e.rows, 0);
+	report_put(&root, "outbox", report_text(o.layout.relation));
+	return report_print_with(&root, "event", e.json, EX_OK);
 }
 
 /* --- retry, skip --- */
 
-typedef int decide(PGconn *, const struct layout *, const int64_t *, size_t, const struct parked_filter *, struct parked_outcome *,
-                   struct error *);
-
-/* The ids that were named; NULL and 0 with --all. */
+/* EX_OK, or how it ends. *ret_ids is NULL with --all. */
 static int
-read_ids(const struct arguments *args, const char *verb, int64_t **ret_ids, size_t *ret_count)
+read_ids(const struct arguments *args, const char *verb, int64_t **ret_ids, struct parked_choice *choice)
 {
+	struct error err;
 	int64_t *ids;
 
-	*ret_ids = NULL;
-	*ret_count = 0;
 	if (args->all != (args->operands_count == 0))
-		return verb_misused("%s takes the ids of events, as \"parked list\" shows them, or --all", verb);
+		return verb_misused(IDS_HINT, "%s takes either the ids of events or --all", verb);
 	if (args->all)
 		return EX_OK;
-	if (args->key != NULL || args->topic != NULL)
-		return verb_misused("%s: --key and --topic go with --all, not with ids", verb);
+	if (args->key != NULL || args->topic != NULL || args->reason_like != NULL)
+		return verb_misused(NULL, "%s: --key, --topic and --reason-like go with --all, not with ids", verb);
 	ids = calloc((size_t)args->operands_count, sizeof(*ids));
-	for (int i = 0; ids != NULL && i < args->operands_count; i++) {
-		ids[i] = number(args->operands[i], INT64_MAX);
+	if (ids == NULL) {
+		error_set(&err, ERR_RETRY, "out of memory");
+		return verb_fail(&err);
+	}
+	for (int i = 0; i < args->operands_count; i++) {
+		ids[i] = verb_number(args->operands[i], INT64_MAX);
 		if (ids[i] < 0) {
 			free(ids);
-			return verb_misused("%s: \"%s\" is no id", verb, args->operands[i]);
+			return verb_misused(IDS_HINT, "%s: \"%s\" is no id", verb, args->operands[i]);
 		}
 	}
-	*ret_ids = ids;
-	*ret_count = (size_t)args->operands_count;
-	return ids == NULL ? EX_TEMPFAIL : EX_OK;
+	choice->ids = *ret_ids = ids;
+	choice->ids_count = (size_t)args->operands_count;
+	return EX_OK;
+}
+
+static void
+free_ids(int64_t **ids)
+{
+	free(*ids);
 }
 
 static int
-tell_json(const struct outbox *o, const char *state, const struct parked_outcome *done)
+tell_json(const struct outbox *o, enum parked_decision decision, bool late, const struct parked_outcome *done)
 {
 	json_t *root = json_object(), *ids = json_array();
 
 	for (size_t i = 0; i < done->count; i++)
-		json_array_append_new(ids, json_integer(done->ids[i]));
-	json_object_set_new(root, "outbox", json_string(o->layout.relation));
-	json_object_set_new(root, state, ids);
-	json_object_set_new(root, "written_again", json_integer((json_int_t)done->again));
-	return print_json(root);
+		if (json_array_append_new(ids, json_integer(done->ids[i])) != 0) {
+			json_decref(ids);
+			ids = NULL;
+		}
+	report_put(&root, "outbox", report_text(o->layout.relation));
+	report_put(&root, decision == PARKED_RETRY ? "retried" : "skipped", ids);
+	if (decision == PARKED_RETRY) {
+		report_put(&root, "written_again", json_integer((json_int_t)done->again));
+		report_put(&root, "late", json_boolean(late));
+	}
+	return report_print(&root, EX_OK);
 }
 
 static int
-tell(bool retry, enum poison_policy poison, const struct parked_outcome *done)
+tell(enum parked_decision decision, bool late, const struct parked_outcome *done)
 {
-	if (done->count == 0) {
-		puts("nothing is parked");
-		return verb_finish(EX_OK);
-	}
-	printf("%zu %s %s:", done->count, done->count == 1 ? "event" : "events", retry ? "unsent again" : "given up");
+	if (done->count == 0)
+		return nothing_parked();
+	printf("%zu event%s %s:", done->count, done->count == 1 ? "" : "s",
+	       decision == PARKED_RETRY ? "unsent again" : "given up");
 	for (size_t i = 0; i < done->count; i++)
 		printf(" %" PRId64, done->ids[i]);
 	putchar('\n');
 	if (done->again > 0)
-		printf("%zu of them had left the table and were written again\n", done->again);
-	if (!retry)
-		puts("they are never sent; later events of their keys go on within a second");
-	else if (poison == POISON_SKIP)
-		puts("the relay sends them within a second or two, after later events of their keys, which went out already");
+		printf("%zu of them had left the table and %s written again from the copy\n", done->again,
+		       done->again == 1 ? "was" : "were");
+	if (decision == PARKED_SKIP)
+		puts("they are never sent; the later events of their keys go on within a second or two");
+	else if (late)
+		puts("a relay sends them within seconds, but late: later events of their keys did not wait\n"
+		     "(poison: skip); what fails again is parked again, under a new id");
 	else
-		puts("the relay sends them within a second or two, before later events of their keys; what fails again is parked again");
+		puts("a relay sends them within seconds, before the later events of their keys that wait;\n"
+		     "what fails again is parked again, under a new id");
 	return verb_finish(EX_OK);
 }
 
 static int
-run_decision(const struct arguments *args, const struct config *cfg, bool retry)
+run_decision(const struct arguments *args, const struct config *cfg, enum parked_decision decision)
 {
 	struct outbox o __attribute__((cleanup(outbox_close))) = OUTBOX_INIT;
 	struct parked_outcome done __attribute__((cleanup(parked_outcome_done))) = PARKED_OUTCOME_INIT;
-	struct parked_filter filter = filter_of(args);
-	decide *decision = retry ? parked_retry : parked_skip;
-	int64_t *ids;
-	size_t count;
+	struct parked_choice choice = choice_of(args);
+	int64_t *ids __attribute__((cleanup(free_ids))) = NULL;
+	int status = read_ids(args, decision == PARKED_RETRY ? "parked retry" : "parked skip", &ids, &choice);
 	struct error err;
-	int rc, status = read_ids(args, retry ? "parked retry" : "parked skip", &ids, &count);
 
 	if (status != EX_OK)
 		return status;
-	rc = outbox_open(args, cfg, &o, &err);
-	if (rc == 0)
-		rc = decision(o.target.conn, &o.layout, ids, count, &filter, &done, &err);
-	free(ids);
-	if (rc != 0)
+	if (outbox_open(cfg, args->database, &o, &err) != 0 ||
+	    parked_decide(o.target.conn, &o.layout, &choice, decision, &done, &err) != 0)
 		return verb_fail(&err);
-	return args->json ? tell_json(&o, retry ? "retried" : "skipped", &done) : tell(retry, cfg->outbox.poison, &done);
+	return args->json ? tell_json(&o, decision, !blocks(cfg), &done) : tell(decision, !blocks(cfg), &done);
 }
 
 int
 verb_parked_retry(const struct arguments *args, const struct config *cfg)
 {
-	return run_decision(args, cfg, true);
+	return run_decision(args, cfg, PARKED_RETRY);
+}
+
+static int
+print_preview(const struct outbox *o, const struct parked_rows *rows, int shown, bool json)
+{
+	json_t *root;
+
+	if (!json)
+		return print_events(rows, shown, EX_USAGE);
+	root = json_object();
+	report_put(&root, "outbox", report_text(o->layout.relation));
+	report_put(&root, "skipped", json_array());
+	report_put(&root, "would_skip", events_json(rows, shown));
+	report_put(&root, "more", json_boolean(shown < rows->count));
+	return report_print(&root, EX_USAGE);
+}
+
+/* What would be given up, and that nothing was. */
+static int
+preview_skip(const struct arguments *args, const struct config *cfg)
+{
+	struct outbox o __attribute__((cleanup(outbox_close))) = OUTBOX_INIT;
+	struct parked_rows rows __attribute__((cleanup(parked_rows_done))) = PARKED_ROWS_INIT;
+	struct parked_choice choice = choice_of(args);
+	int64_t *ids __attribute__((cleanup(free_ids))) = NULL;
+	int shown, status = read_ids(args, "parked skip", &ids, &choice);
+	struct error err;
+
+	if (status != EX_OK)
+		return status;
+	if (outbox_open(cfg, args->database, &o, &err) != 0 ||
+	    parked_check(o.target.conn, &o.layout, &choice, &err) != 0 ||
+	    parked_list(o.target.conn, &o.layout, &choice, PREVIEW_MAX, blocks(cfg), &rows, &err) != 0)
+		return verb_fail(&err);
+	shown = rows.count < PREVIEW_MAX ? rows.count : PREVIEW_MAX;
+	if (shown == 0 && !args->json)
+		return nothing_parked();
+	status = print_preview(&o, &rows, shown, args->json);
+	if (status != EX_USAGE)
+		return status;
+	return verb_misused("parked skip --yes gives these events up for good, and consumers will miss them",
+	                    "nothing was done: --yes is missing");
 }
 
 int
 verb_parked_skip(const struct arguments *args, const struct config *cfg)
 {
-	if (!args->yes)
-		return verb_misused("parked skip gives events up for good: consumers will miss them. Say --yes to do so");
-	return run_decision(args, cfg, false);
+	return args->yes ? run_decision(args, cfg, PARKED_SKIP) : preview_skip(args, cfg);
 }

@@ -1,4 +1,5 @@
-/* setup.c - the verbs that prepare a database and look whether it is ready. In: arguments; out: lines, an exit status. */
+/* setup.c - the verbs that prepare a database and look whether it is ready. In: arguments; out: lines, an exit
+ * status. */
 #include <stdio.h>
 #include <sysexits.h>
 

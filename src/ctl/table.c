@@ -35,32 +35,62 @@ table_add_harmless(struct buf *out, const char *text)
 	}
 }
 
-void
-table_add(struct table *t, const char *const *cells)
+static bool
+begins_character(char c)
 {
-	for (int i = 0; i < t->columns; i++) {
-		table_add_harmless(&t->cells, cells[i] != NULL && cells[i][0] != '\0' ? cells[i] : "-");
-		buf_add_char(&t->cells, '\0');
-	}
-	t->rows++;
+	return ((unsigned char)c & 0xc0) != 0x80;
 }
 
-/* Characters, each taken to be one column wide. */
-static int
-width(const char *text)
+int
+table_width(const char *text)
 {
 	int n = 0;
 
 	for (; *text != '\0'; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
+		n += begins_character(*text);
 	return n;
+}
+
+static void
+add_cut(struct buf *out, const char *text)
+{
+	struct buf whole __attribute__((cleanup(buf_done))) = BUF_INIT;
+	const char *end;
+	int n = 0;
+
+	table_add_harmless(&whole, text);
+	end = buf_str(&whole);
+	if (table_width(end) <= TABLE_WIDTH_MAX) {
+		buf_add_str(out, end);
+	} else {
+		while ((n += begins_character(*end)) <= TABLE_WIDTH_MAX - 3)
+			end++;
+		buf_add(out, whole.data, (size_t)(end - whole.data));
+		buf_add_str(out, "...");
+	}
+	out->failed |= buf_failed(&whole);
+}
+
+void
+table_add(struct table *t, const char *const *cells)
+{
+	for (int i = 0; i < t->columns; i++) {
+		const char *text = cells[i] != NULL && cells[i][0] != '\0' ? cells[i] : "-";
+
+		if (i < t->columns - 1)
+			add_cut(&t->cells, text);
+		else
+			table_add_harmless(&t->cells, text);
+		buf_add_char(&t->cells, '\0');
+	}
+	t->rows++;
 }
 
 static void
 print_cell(FILE *out, const char *text, int pad)
 {
 	fputs(text, out);
-	for (int n = pad > 0 ? pad - width(text) + GAP : 0; n > 0; n--)
+	for (int n = pad > 0 ? pad - table_width(text) + GAP : 0; n > 0; n--)
 		fputc(' ', out);
 }
 
@@ -75,10 +105,10 @@ table_print(const struct table *t, FILE *out)
 		return -1;
 	}
 	for (int i = 0; i < t->columns; i++)
-		widths[i] = width(t->titles[i]);
+		widths[i] = table_width(t->titles[i]);
 	for (int n = 0; n < t->rows * t->columns; n++, cell += strlen(cell) + 1)
-		if (width(cell) > widths[n % t->columns])
-			widths[n % t->columns] = width(cell);
+		if (table_width(cell) > widths[n % t->columns])
+			widths[n % t->columns] = table_width(cell);
 	widths[t->columns - 1] = 0;
 	for (int i = 0; i < t->columns; i++)
 		print_cell(out, t->titles[i], widths[i]);

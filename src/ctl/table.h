@@ -1,5 +1,5 @@
-/* table.h - rows for people, in columns as wide as they need to be. Whatever comes from the database is shown harmlessly: control characters
- * and invalid UTF-8 as \xNN, so that no key can move the cursor of a terminal.
+/* table.h - rows for people, in columns as wide as they need to be. Whatever comes from the database is shown
+ * harmlessly: control characters and invalid UTF-8 as \xNN, so that no key can move the cursor of a terminal.
  */
 #ifndef PGOUTBOX_CTL_TABLE_H
 #define PGOUTBOX_CTL_TABLE_H
@@ -17,6 +17,8 @@ struct table {
 
 #define TABLE_INIT(titles) ((struct table){(titles), (int)(sizeof(titles) / sizeof((titles)[0])), 0, BUF_INIT})
 
+#define TABLE_WIDTH_MAX 40 /* characters of a cell, but in the last column; the rest of it is "..." */
+
 /* As many cells as columns; NULL shows as "-". */
 void table_add(struct table *t, const char *const *cells);
 
@@ -25,5 +27,6 @@ int table_print(const struct table *t, FILE *out) __attribute__((warn_unused_res
 void table_done(struct table *t); /* for cleanup attributes too */
 
 void table_add_harmless(struct buf *out, const char *text);
+int table_width(const char *text); /* in characters, each taken to be one column wide */
 
 #endif

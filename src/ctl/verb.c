@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -16,19 +17,21 @@ const struct verb verbs[] = {
 	{"check", "dr", NULL, verb_check, "find out whether table and rights serve",
          "Looks at the table, its index, schema pgoutbox and the role's rights, and says for each\n"
          "finding what to do. Changes nothing. The exit status is 78 if there are any.\n"},
-	{"parked list", "dktlaj", NULL, verb_parked_list, "list the events that were set aside",
+	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision, the oldest\n"
-         "first; with --all those that were decided about, too.\n"},
+         "first; with --all those that were decided about, too. WAITING is how many later events of\n"
+         "the key are unsent, as far as a look at the next ones of its lane tells.\n"},
 	{"parked show", "dPj", "ID", verb_parked_show, "show one of them",
-         "Shows one parked event with its reason, and how many events of its key wait behind it.\n"
-         "The payload is shown only if it is asked for.\n"},
-	{"parked retry", "dktaj", "ID...", verb_parked_retry, "offer parked events again, unchanged",
+         "Shows one parked event with its reason, the row as it was, and how many events wait behind\n"
+         "it. The payload may be confidential, so it is shown only if --payload asks for it.\n"},
+	{"parked retry", "dktRaj", "ID... | --all", verb_parked_retry, "offer parked events again, unchanged",
          "Makes the events unsent again, once their cause was mended: the topic takes larger messages\n"
          "now, say. They go out before whatever of their keys waits behind them; where later events of\n"
-         "the key went out already (poison: skip), they come late. One that fails again is parked again.\n"},
-	{"parked skip", "dktajy", "ID...", verb_parked_skip, "give parked events up for good",
+         "the key went out already (poison: skip), they come late. One that fails again is parked again.\n"
+         "All that is named is done, or nothing.\n"},
+	{"parked skip", "dktRajy", "ID... | --all", verb_parked_skip, "give parked events up for good",
          "The events are never sent. They stay in pgoutbox.parked, marked, and the events of their keys\n"
-         "go on. Asks for --yes, because consumers will miss these events.\n"},
+         "go on. Without --yes it says what would be given up, and does nothing.\n"},
 };
 
 const size_t verbs_count = sizeof(verbs) / sizeof(verbs[0]);
@@ -43,7 +46,7 @@ verb_fail(const struct error *err)
 }
 
 int
-verb_misused(const char *fmt, ...)
+verb_misused(const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -51,8 +54,21 @@ verb_misused(const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "\n%s%s%s", hint != NULL ? "hint: " : "", hint != NULL ? hint : "", hint != NULL ? "\n" : "");
 	return EX_USAGE;
+}
+
+int64_t
+verb_number(const char *text, int64_t max)
+{
+	char *end;
+	long long n;
+
+	if (*text < '0' || *text > '9')
+		return -1;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return *end == '\0' && errno == 0 && n >= 1 && n <= max ? n : -1;
 }
 
 int

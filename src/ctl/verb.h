@@ -13,7 +13,7 @@ struct arguments {
 	const char *file;
 	const char *database; /* NULL = the configuration's */
 	const char *role;     /* NULL = the configuration's */
-	const char *key, *topic; /* NULL = any */
+	const char *key, *topic, *reason_like; /* NULL = any */
 	const char *limit;    /* NULL = the verb's own */
 	bool notify, print_sql, json, payload, all, yes;
 	bool help, version;
@@ -36,8 +36,11 @@ extern const size_t verbs_count;
 /* Tells people what is wrong and what to do, on standard error. Returns the exit status. */
 int verb_fail(const struct error *err);
 
-/* The same for wrong arguments. */
-int verb_misused(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same for wrong arguments; hint NULL = none. */
+int verb_misused(const char *hint, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole number from 1 to max, or -1. */
+int64_t verb_number(const char *text, int64_t max);
 
 /* What was said must have reached its reader: else the status says so, unless there is worse to say. */
 int verb_finish(int status);

@@ -32,6 +32,7 @@ on_owned(void *ctx, struct lane *l)
 	if (p->lost)
 		metrics_add(p->sh->metrics, METRIC_RECONNECTS, 1);
 	p->lost = p->trouble = false;
+	p->sh->safe_lsn = 0; /* of another server, perhaps: after a failover positions run backwards */
 	p->rung = true;
 	holds_forget(p->sh->holds, lane_number(l)); /* it looks from the bottom */
 	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));
@@ -116,6 +117,7 @@ static void
 on_lost(void *ctx, struct lane *l, const struct error *err)
 {
 	struct pipe *p = of_lane(ctx);
+	struct error told = *err;
 	int64_t now_us = clock_mono_us();
 
 	if (p->batch != NULL)
@@ -124,7 +126,8 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 		publish_give_back(p);
 	lose_lane(p);
 	/* Attempts to connect again are the keeper's to tell about. */
-	log_write(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", "lane %d: %s", lane_number(l), err->message);
+	error_prefix(&told, "lane %d", lane_number(l));
+	log_error(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", &told);
 	if (!p->lost)
 		p->ghost_until_us = now_us + GHOST_TIMEOUTS * p->sh->session_timeout_ms * 1000;
 	p->lost = true;
@@ -132,7 +135,7 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 	if (to_settle(p) > 0)
 		metrics_add(p->sh->metrics, METRIC_SETTLES_FAILED, 1);
 	p->reopen_us = now_us + backoff_next_ms(&p->reopen) * 1000LL;
-	if (err->kind == ERR_CONFIG)
+	if (err->kind != ERR_RETRY)
 		p->sh->failed(p->sh->ctx, err);
 	p->sh->changed(p->sh->ctx);
 	pipe_step(p, now_us);
@@ -302,7 +305,8 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 		wait_for_locks(p, now_us);
 	if (r->settled_rows < r->asked_rows)
 		log_write(p->sh->log, LOG_WARNING, "settle-short",
-		          "lane %d: %zu of %zu events were settled: another relay settled the others, or a trigger or policy keeps them unsent",
+		          "lane %d: %zu of %zu events were still to be settled: an earlier settle did the others though its answer was lost, or"
+		          " another relay, or a trigger or policy keeps them unsent",
 		          lane_number(l), r->settled_rows, r->asked_rows);
 	if (r->claimed != NULL) {
 		publish_claimed(p, r, now_us);

@@ -73,6 +73,7 @@ void pipe_retry(struct pipe *p);   /* Kafka serves again: refused events need no
 void pipe_holds_lifted(struct pipe *p);
 
 void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */
+void pipe_unflushed(struct pipe *p); /* the barrier is lost: what waits for it is claimed anew */
 
 void pipe_describe(const struct pipe *p, struct buf *out);
 

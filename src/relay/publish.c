@@ -239,6 +239,16 @@ pipe_flushed(struct pipe *p)
 	pipe_step(p, clock_mono_us());
 }
 
+/* A new barrier may be another server's, whose positions say nothing of this one's. */
+void
+pipe_unflushed(struct pipe *p)
+{
+	if (p->waits_lsn == 0)
+		return;
+	publish_give_back(p);
+	pipe_step(p, clock_mono_us());
+}
+
 /* --- reports --- */
 
 static void

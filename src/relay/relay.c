@@ -245,7 +245,6 @@ on_flushed(void *ctx, uint64_t lsn)
 	crew_each(&r->crew, pipe_flushed);
 }
 
-/* A batch that waits for its WAL is given back when its time is over, and claimed anew. */
 static void
 on_barrier_lost(void *ctx, const struct error *err)
 {
@@ -254,6 +253,7 @@ on_barrier_lost(void *ctx, const struct error *err)
 	r->shared.safe_lsn = 0;
 	log_error(r->opt.log, LOG_WARNING, "barrier-lost", err);
 	link_down(&r->barrier_link);
+	crew_each(&r->crew, pipe_unflushed);
 }
 
 static void

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* Raises the soft limit to the hard one where it is below wanted. Returns what is in force then, which may still be too little. */
+/* Raises the soft limit to the hard one where it is below wanted. Returns what is in force then, which may still be too
+ * little. */
 uint64_t descriptors_allow(uint64_t wanted);
 
 #endif

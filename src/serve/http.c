@@ -24,12 +24,10 @@
 enum { CONNECTIONS_CLOSING = 8 }; /* those that are being closed still count */
 enum { CONNECTIONS_TOTAL = HTTP_CONNECTIONS_MAX + CONNECTIONS_CLOSING };
 
-/* Then the open ones are looked at: a request that has come is answered before it is its connection's turn to be closed. */
-#define ACCEPT_AT_ONCE 4
-/* When there is no descriptor, and no connection that could give one. */
-#define ACCEPT_PAUSE_US 100000
+#define ACCEPT_AT_ONCE 4       /* then the open ones are looked at: who has asked is answered before being the oldest */
+#define ACCEPT_PAUSE_US 100000 /* when there is no descriptor, and no connection that could give one */
 
-_Static_assert(HTTP_DESCRIPTORS_BESIDE_CONNECTIONS == CONNECTIONS_CLOSING + 5, "listen, epoll, stop, spare, /proc");
+_Static_assert(HTTP_DESCRIPTORS_MAX == CONNECTIONS_TOTAL + 5, "listen, epoll, stop, spare, /proc");
 _Static_assert(ACCEPT_AT_ONCE < CONNECTIONS_CLOSING, "libmicrohttpd has room for what is accepted");
 
 struct connection {
@@ -217,7 +215,7 @@ accept_one(struct http *h)
 	return fd >= 0;
 }
 
-/* When the relay has all descriptors, its figures are wanted most. Without a moment's delay: others wait for one, too. */
+/* When the relay has all descriptors, its figures are wanted most. At once: others wait for a descriptor, too. */
 static bool
 accept_with_spare(struct http *h)
 {
@@ -228,7 +226,7 @@ accept_with_spare(struct http *h)
 	return accept_one(h);
 }
 
-/* libmicrohttpd's own accept() turns in circles where descriptors are short, or waits for one of its clients to leave. */
+/* libmicrohttpd's own accept() turns in circles where descriptors are short, or waits until a client leaves. */
 static void
 accept_some(struct http *h)
 {
@@ -338,14 +336,14 @@ http_new(const struct http_options *opt, struct http **ret_http, struct error *e
 		*ret_http = NULL;
 		return 0;
 	}
-	assert(opt->connections >= HTTP_CONNECTIONS_MIN && opt->connections <= HTTP_CONNECTIONS_MAX);
+	assert(opt->connections <= HTTP_CONNECTIONS_MAX);
 	struct http *h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
 	h->health = opt->health;
 	h->metrics = opt->metrics;
 	h->metrics_ctx = opt->metrics_ctx;
-	h->connections_max = opt->connections;
+	h->connections_max = opt->connections > HTTP_CONNECTIONS_MIN ? opt->connections : HTTP_CONNECTIONS_MIN;
 	h->listen_fd = -1;
 	h->stop_fd = h->spare_fd = -1;
 	if (start(h, opt->listen, err) < 0) {

@@ -5,10 +5,10 @@
  *   /readyz, /healthz     200 while ready, else 503; "?verbose" lists each check
  *
  * The thread only reads what others have left for it and never waits for the relay, nor the relay for it. Everything
- * is bounded: a connection serves one request and lives for HTTP_CONNECTION_MAX_S at the most; when a client comes and all
- * connections are taken, or no descriptor is left, the oldest is closed, so that idle ones cannot keep a probe out; a request
- * has 16 kB, its body is not read. One descriptor is kept for a client that comes when there is no other. There is no limit
- * for each address: behind a proxy and on loopback all clients have the same.
+ * is bounded: a connection serves one request and lives for HTTP_CONNECTION_MAX_S at the most; when a client comes and
+ * all connections are taken, or no descriptor is left, the oldest is closed, so that idle ones cannot keep a probe out;
+ * a request has 16 kB, its body is not read. One descriptor is kept for a client that comes when there is no other. There
+ * is no limit for each address: behind a proxy and on loopback all clients have the same.
  */
 #ifndef PGOUTBOX_SERVE_HTTP_H
 #define PGOUTBOX_SERVE_HTTP_H
@@ -21,15 +21,15 @@
 
 enum { HTTP_CONNECTIONS_MIN = 4, HTTP_CONNECTIONS_MAX = 32, HTTP_IDLE_MAX_S = 5, HTTP_CONNECTION_MAX_S = 10 };
 
-/* Descriptors that an endpoint may hold: its own, and those of connections that are being closed. */
-enum { HTTP_DESCRIPTORS_BESIDE_CONNECTIONS = 13 };
+/* What an endpoint may hold: its own, and those of connections that are being closed. */
+enum { HTTP_DESCRIPTORS_MAX = HTTP_CONNECTIONS_MAX + 13 };
 
 struct http_options {
 	const char *listen; /* "host:port", see listen.h; "off" = no endpoint. Port 0 lets the kernel choose */
 	struct health *health; /* must outlive the http */
 	void (*metrics)(void *ctx, struct buf *ret_out); /* called in the http thread */
 	void *metrics_ctx;
-	int connections; /* at once, HTTP_CONNECTIONS_MIN to HTTP_CONNECTIONS_MAX */
+	int connections; /* at once, up to HTTP_CONNECTIONS_MAX; less than HTTP_CONNECTIONS_MIN is taken as that */
 };
 
 struct http;

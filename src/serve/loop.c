@@ -116,8 +116,8 @@ close_gaps(struct loop *l)
 	l->count = kept;
 }
 
-/* Reads the watches' wishes afresh; returns the time to wait. What is to be polled comes without gaps: poll(2) refuses more entries than
- * descriptors may be open, though most watches are timers. */
+/* Reads the watches' wishes afresh; returns the time to wait. What is to be polled comes without gaps: poll(2) refuses
+ * more entries than descriptors may be open, though most watches are timers. */
 static int64_t
 prepare(struct loop *l, int64_t max_wait_us, int64_t now_us, size_t *ret_asked)
 {

@@ -1,12 +1,13 @@
 /* events.c - librdkafka's queue comes in: reports, errors, log lines, answers; the relay's callbacks go out.
  *
- * Why a new producer in the place of a failed one keeps the order (promise 2). From the failure on, no thread of the old one
- * begins a request. What it had on the wire may still be stored later, but for each partition only as a gapless continuation
- * of what is stored: the broker refuses any other sequence number, and gate.h sees to it that it knows the producer. So the
- * old one adds the next events in order, as many as it may, and the new one adds them in order from the same one on. Two such
- * rows may be shuffled into one another, but the first of each event stands behind the first of the one before. That
- * holds whatever the cause: a lost place (sequence errors), a forgotten id, a right to write that was taken, a batch that is
- * too large. A purge (producer_purge) cuts the connections first, so the old row ends there.
+ * Why a new producer in the place of a failed one keeps the order (promise 2). From the failure on, no thread of the
+ * old one begins a request. What it had on the wire may still be stored later, but for each partition only as a
+ * gapless continuation of what is stored: the broker refuses any other sequence number, and gate.h sees to it that it
+ * knows the producer. So the old one adds the next events in order, as many as it may, and the new one adds them in
+ * order from the same one on. Two such rows may be shuffled into one another, but the first of each event stands
+ * behind the first of the one before. That holds whatever the cause: a lost place (sequence errors), a forgotten id,
+ * a right to write that was taken, a batch that is too large. A purge (producer_purge) cuts the connections first, so
+ * the old row ends there.
  *
  * It must not know events of the outbox or their payload; in particular rd_kafka_message_errstr() is never used,
  * because it takes a producer's payload for the text of an error.
@@ -36,9 +37,9 @@ start_dying(struct producer *p, int64_t now_us, const char *reason)
 	p->life = PRODUCER_DYING;
 	p->dead_due_us = now_us + DYING_US;
 	snprintf(p->reason, sizeof p->reason, "%s", reason);
-	/* Promise 2: first of all, none of librdkafka's threads may send any more, which this call does and has no other name.
-	 * A purge alone drops what waits to be tried again while another thread still sends what comes behind it. What is on the
-	 * wire keeps its chance to be acknowledged. */
+	/* Promise 2: first of all, none of librdkafka's threads may send any more, which is what this call does. A purge
+	 * alone drops what waits to be tried again while another thread still sends what comes behind it. What is on the wire
+	 * keeps its chance to be acknowledged. */
 	rd_kafka_test_fatal_error(p->rk, RD_KAFKA_RESP_ERR__STATE, p->reason);
 	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
@@ -70,9 +71,9 @@ judge_size(struct producer *p, const rd_kafka_message_t *m, bool alone, int64_t 
 }
 
 static enum send_class
-judge(struct producer *p, const rd_kafka_message_t *m, enum verdict verdict, bool alone, int64_t now_us)
+judge(struct producer *p, const rd_kafka_message_t *m, const struct classified *c, bool alone, int64_t now_us)
 {
-	switch (verdict) {
+	switch (c->verdict) {
 	case VERDICT_OK:
 		return SEND_OK;
 	case VERDICT_OUTAGE:
@@ -81,6 +82,8 @@ judge(struct producer *p, const rd_kafka_message_t *m, enum verdict verdict, boo
 	case VERDICT_TOPIC:
 		return SEND_TOPIC;
 	case VERDICT_FATAL:
+		/* Where librdkafka would go on all the same (INVALID_PRODUCER_EPOCH), later events would pass this one. */
+		start_dying(p, now_us, c->why);
 		return SEND_FATAL;
 	case VERDICT_TOO_LARGE:
 		return judge_size(p, m, alone, now_us);
@@ -133,7 +136,7 @@ take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us)
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		const struct classified *c = classify(m->err);
 
-		r.class = judge(p, m, c->verdict, alone, now_us);
+		r.class = judge(p, m, c, alone, now_us);
 		say_why(p, t, m, c, r.class, reason, sizeof reason);
 		r.reason = reason;
 		r.offset = -1;
@@ -271,6 +274,8 @@ producer_deadline(const struct producer *p)
 {
 	int64_t due_us = p->topics.due_us;
 
+	if (p->topics.ripe)
+		return 0;
 	if (p->reach.knock_due_us < due_us)
 		due_us = p->reach.knock_due_us;
 	return p->dead_due_us < due_us ? p->dead_due_us : due_us;

@@ -178,7 +178,7 @@ gate_was_first(const struct topic *t, int32_t partition, struct slice key)
 	return g->scout != NULL || (partition >= 0 && partition < g->partitions && g->until_us[partition] == ON_ITS_WAY);
 }
 
-/* Whether one that waits may not pass the one that failed. Where that can never be sent, only its own key is concerned. */
+/* Whether one that waits may not pass the one that failed. Where that is poison, its own key is meant. */
 static bool
 is_behind(const struct topic *t, const struct waiting *w, int32_t partition, struct slice key, enum send_class class)
 {

@@ -2,13 +2,13 @@
  *
  * A broker that has heard nothing of a producer on a partition takes whatever sequence number comes first (until Kafka
  * 4.5: KAFKA-15591). So where the first request fails for a moment, because the leader was just elected or replicas are
- * missing, and the next one on the wire does not, later messages are stored without the earlier ones, which then can only
- * follow them. Hence: until a partition has acknowledged something to this producer, and again when it has not for an
- * hour, one message of it goes alone (promise 2). The first of a topic also waits a moment for the topic's limit, so that
- * what is too large is known before anything is sent.
+ * missing, and the next one on the wire does not, later messages are stored without the earlier ones, which then can
+ * only follow them. Hence: until a partition has acknowledged something to this producer, and again when it has not for
+ * an hour, one message of it goes alone (promise 2). The first of a topic also waits a moment for the topic's limit, so
+ * that what is too large is known before anything is sent.
  *
- * One gate a topic. Messages without a key have no order and pass. Where the first message is refused, those that must not
- * pass it are given back with it. It must not know librdkafka's calls.
+ * One gate a topic. Messages without a key have no order and pass. Where the first message is refused, those that must
+ * not pass it are given back with it. It must not know librdkafka's calls.
  */
 #ifndef PGOUTBOX_SINK_GATE_H
 #define PGOUTBOX_SINK_GATE_H
@@ -32,7 +32,7 @@ struct waiting {
 struct gate {
 	int64_t *until_us; /* by partition: open until then, 0 = shut, or its first message is on its way */
 	int32_t partitions;
-	char *scout;       /* key of the topic's very first message, sent when nobody knew the partitions; NULL = none is on its way */
+	char *scout;       /* key of the message that was sent to find the partitions; NULL = none is on its way */
 	size_t scout_len;
 	bool loose;        /* messages without a key were sent */
 	int64_t shut_until_us; /* waits for the topic's limit */
@@ -71,8 +71,8 @@ void gate_fail(struct topic *t, enum send_class class);
 /* Looks whether those that wait may go for another reason than a report; when to look again, CLOCK_NEVER. */
 int64_t gate_tick(struct topic *t, int64_t now_us);
 
-/* The next one that may go (and is taken as sent) or has failed, taken out, to be released by waiting_free(). To be called until
- * it is NULL. */
+/* The next one that may go (and is taken as sent) or has failed, taken out, to be released by waiting_free(). To be
+ * called until it is NULL. */
 struct waiting *gate_take(struct topic *t, int64_t now_us);
 void waiting_free(struct waiting *w);
 

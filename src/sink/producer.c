@@ -165,6 +165,7 @@ producer_purge(struct producer *p)
 {
 	p->purged = true;
 	sockets_cut(&p->sockets);
+	(void)eventfd_write(p->watch.fd, 1); /* for those that wait in gates */
 	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 

@@ -90,6 +90,9 @@ struct watch *producer_watch(struct producer *p);
 
 /* Hands one message over; its report will carry opaque. On -1 nothing was taken, there will be no report, and
  * *ret_class tells the kind of failure (a full local queue is SEND_OUTAGE); the error is ERR_POISON or ERR_RETRY.
+ * It may be kept for a moment, because the first message to a partition goes alone (see gate.h): what would have failed
+ * here then fails in its report. Where that first message fails, those that must not pass it are reported with it, never
+ * sent.
  * A timestamp before 1970 is sent as the time of the call, because brokers refuse it. */
 int producer_send(struct producer *p, const struct message *m, void *opaque, enum send_class *ret_class,
                   struct error *err) __attribute__((warn_unused_result));

@@ -1,4 +1,4 @@
-/* send.c - messages come in and go to librdkafka, at once or when their gate lets them; see events.c for what comes back.
+/* send.c - messages come in and go to librdkafka, at once or when their gate lets them; what comes back is events.c's.
  *
  * It must not know the database or the outbox: a message's opaque is a stranger's pointer.
  */
@@ -201,6 +201,7 @@ int
 producer_send(struct producer *p, const struct message *m, void *opaque, enum send_class *ret_class, struct error *err)
 {
 	struct topic *t;
+	int rc;
 
 	if (p->life != PRODUCER_LIVE) {
 		*ret_class = SEND_FATAL;
@@ -214,11 +215,12 @@ producer_send(struct producer *p, const struct message *m, void *opaque, enum se
 		*ret_class = SEND_TOPIC;
 		return -1;
 	}
-	if (check_limit(p, t, m, ret_class, err) != 0 || send_or_keep(p, t, m, opaque, ret_class, err) != 0)
+	if (check_limit(p, t, m, ret_class, err) != 0)
 		return -1;
+	rc = send_or_keep(p, t, m, opaque, ret_class, err);
+	p->in_flight += rc == 0;
 	p->watch.deadline_us = producer_deadline(p);
-	p->in_flight++;
-	return 0;
+	return rc;
 }
 
 /* Those that wait do so for the topic's limit too. */

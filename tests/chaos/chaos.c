@@ -29,7 +29,7 @@ static const char usage[] =
     "  --relays N       1 or 2 (2)\n"
     "  --settle WHAT    mark, or delete: then events are judged by the writers' accounts (mark)\n"
     "  --commits WHAT   the writers' synchronous_commit: sync, async, mixed (mixed)\n"
-    "  --rate N         events a second that the writers commit (600)\n"
+    "  --rate N         events a second that the writers commit (500)\n"
     "  --lanes N        (4)\n"
     "  --batch N        outbox.batch_rows (50)\n"
     "  --keys N         (200)\n"
@@ -41,7 +41,8 @@ static const char usage[] =
     "  --keep DIR       keep the logs of all parts in DIR; else they are kept, in /tmp, only when the run fails\n\n"
     "Exit status: 0 every promise was kept, 1 one was not, 64 wrong usage.\n";
 
-enum { DRAIN_MS = 180000, WORDS_MAX = 64 };
+/* How long nothing may be sent, and how long it may take in all, once everything serves again. */
+enum { STUCK_MS = 90000, DRAIN_MS = 900000, WORDS_MAX = 64 };
 
 static struct {
 	struct plan_options plan;
@@ -62,7 +63,7 @@ let_it_happen(struct plan *plan)
 	stage_start_writers(&stage);
 	storm_run(&stage, plan, &verdict.storm);
 	stage_calm_down(&stage);
-	verdict.undrained = stage_drain(&stage, DRAIN_MS);
+	verdict.undrained = stage_drain(&stage, STUCK_MS, DRAIN_MS);
 	verdict_ask_relays(&stage, &verdict);
 	stage_stop_relays(&stage);
 	verdict_reach(&stage, &verdict);
@@ -297,7 +298,7 @@ set_defaults(void)
 {
 	chaos.plan = (struct plan_options){.seed = (uint64_t)clock_wall_us() / 1000 % 1000000, .length_ms = 600000,
 		.relays = 2, .nodes = 1, .pause_ms = 8000};
-	chaos.stage = (struct stage_options){.lanes = 4, .batch_rows = 50, .keys = 200, .rate = 600,
+	chaos.stage = (struct stage_options){.lanes = 4, .batch_rows = 50, .keys = 200, .rate = 500,
 		.commits = COMMITS_MIXED};
 	for (int g = 0; g < GROUPS; g++)
 		chaos.plan.groups[g] = true;
@@ -330,8 +331,9 @@ print_plan(void)
 		for (size_t k = 0; k < plan.lines[i].count; k++) {
 			const struct strike *strike = &plan.lines[i].strikes[k];
 
-			printf("%9.3f %7.3f s  [%s %d] %s\n", (double)strike->at_ms / 1000, (double)strike->lasts_ms / 1000,
-			       plan_group_name(plan.lines[i].group), plan.lines[i].target, plan_fault_text(strike->fault));
+			printf("[%s %d] after %.3f s, for %.3f s: %s\n",
+			       plan_group_name(plan.lines[i].group), plan.lines[i].target, (double)strike->pause_ms / 1000,
+			       (double)strike->lasts_ms / 1000, plan_fault_text(strike->fault));
 		}
 	}
 	plan_free(&plan);

@@ -43,7 +43,8 @@ relay_start(struct stage *s, struct blow *b)
 		stage_note(s, "RELAY %d does not stop", b->target);
 		proc_kill(p);
 	}
-	if (b->strike->fault == FAULT_RELAY_TERM && p->status != 0) {
+	/* SIGTERM itself ends one that has not come to listen to signals yet */
+	if (b->strike->fault == FAULT_RELAY_TERM && p->status != 0 && p->status != SIGTERM) {
 		s->relays[b->target].bad_ends++;
 		stage_note(s, "RELAY %d ended with status %#x when asked to stop", b->target, (unsigned int)p->status);
 	}

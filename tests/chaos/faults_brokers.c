@@ -58,7 +58,7 @@ broker_continue(struct stage *s, struct blow *b)
 	return true;
 }
 
-/* Waits for its end, then for the script that starts it again, not for the broker to serve. */
+/* Waits for its end, then until it serves again: a slow machine is to see pauses too. */
 bool
 broker_up(struct stage *s, struct blow *b)
 {
@@ -74,7 +74,7 @@ broker_up(struct stage *s, struct blow *b)
 		return false;
 	}
 	snprintf(log, sizeof(log), "%s/verbs.log", s->opt.keep);
-	ENV_MUST(servers_kafka_begin(&b->child, log, "launch", one ? 1 + (int)(b->strike->draw % (uint64_t)s->opt.nodes) : 0,
+	ENV_MUST(servers_kafka_begin(&b->child, log, "start", one ? 1 + (int)(b->strike->draw % (uint64_t)s->opt.nodes) : 0,
 	                             &err), &err);
 	b->step = 1;
 	return false;

@@ -115,30 +115,32 @@ add(struct line *l, struct strike strike)
 static void
 fill_line(const struct plan_options *opt, struct line *l, uint64_t state)
 {
-	int64_t at_ms = FIRST_MS + pause_ms(&state, opt->pause_ms);
+	int64_t pause = FIRST_MS + pause_ms(&state, opt->pause_ms), at_ms = pause;
 
 	while (at_ms < opt->length_ms - LAST_MS) {
-		struct strike strike = {.fault = choose(opt, l->group, &state), .at_ms = at_ms, .draw = draw(&state)};
+		struct strike strike = {.fault = choose(opt, l->group, &state), .pause_ms = pause, .draw = draw(&state)};
 
 		strike.lasts_ms = between(&state, rows[strike.fault].min_ms, rows[strike.fault].max_ms);
 		add(l, strike);
-		at_ms += strike.lasts_ms + pause_ms(&state, opt->pause_ms);
+		pause = pause_ms(&state, opt->pause_ms);
+		at_ms += strike.lasts_ms + pause;
 	}
 }
 
 static int64_t
 fill_kills(struct line *l, int kills, uint64_t state)
 {
-	int64_t at_ms = FIRST_MS;
+	int64_t length_ms = LAST_MS;
 
 	for (int i = 0; i < kills; i++) {
-		struct strike strike = {.fault = FAULT_RELAY_KILL, .at_ms = at_ms, .draw = draw(&state)};
+		struct strike strike = {.fault = FAULT_RELAY_KILL, .draw = draw(&state)};
 
+		strike.pause_ms = i == 0 ? FIRST_MS : between(&state, 1, KILL_GAP_MS);
 		strike.lasts_ms = between(&state, 0, KILL_DOWN_MS);
 		add(l, strike);
-		at_ms += strike.lasts_ms + between(&state, 1, KILL_GAP_MS);
+		length_ms += strike.pause_ms + strike.lasts_ms;
 	}
-	return at_ms + LAST_MS;
+	return length_ms;
 }
 
 static int
@@ -150,7 +152,7 @@ targets_of(const struct plan_options *opt, enum group group)
 struct plan
 plan_make(const struct plan_options *opt)
 {
-	struct plan p = {.length_ms = opt->length_ms};
+	struct plan p = {.length_ms = opt->length_ms, .whole = opt->kills > 0};
 
 	p.lines = calloc(GROUPS * RELAYS_MAX, sizeof(*p.lines));
 	if (p.lines == NULL)

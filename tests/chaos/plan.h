@@ -22,9 +22,9 @@ enum fault {
 
 struct strike {
 	enum fault fault;
-	int64_t at_ms;   /* from the beginning, or as soon as the one before it is over */
+	int64_t pause_ms; /* since the one before it was over, or since the beginning */
 	int64_t lasts_ms;
-	uint64_t draw;   /* for whatever else there is to choose */
+	uint64_t draw;    /* for whatever else there is to choose */
 };
 
 struct line {
@@ -47,6 +47,7 @@ struct plan {
 	struct line *lines;
 	size_t count;
 	int64_t length_ms;
+	bool whole; /* every strike is to be carried out, even if that takes longer */
 };
 
 struct plan plan_make(const struct plan_options *opt);

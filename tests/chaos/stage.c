@@ -285,20 +285,23 @@ stage_calm_down(struct stage *s)
 }
 
 int64_t
-stage_drain(struct stage *s, int timeout_ms)
+stage_drain(struct stage *s, int stuck_ms, int timeout_ms)
 {
-	int64_t deadline_us = clock_mono_us() + (int64_t)timeout_ms * 1000, left = -1;
+	int64_t start_us = clock_mono_us(), moved_us = start_us, left = -1, before;
 	PGconn *conn __attribute__((cleanup(db_close))) = NULL;
 	struct error err;
 
 	conn = db_open(s->env.super, &err);
 	env_must(conn == NULL ? -1 : 0, &err, "connect");
 	do {
-		if (left != -1)
-			proc_sleep_ms(100);
+		proc_sleep_ms(100);
 		stage_look_after_relays(s);
+		before = left;
 		ENV_MUST(db_int(conn, &left, &err, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"), &err);
-	} while (left > 0 && clock_mono_us() < deadline_us);
+		if (left != before)
+			moved_us = clock_mono_us();
+	} while (left > 0 && clock_mono_us() - moved_us < (int64_t)stuck_ms * 1000 &&
+	         clock_mono_us() - start_us < (int64_t)timeout_ms * 1000);
 	stage_note(s, "drained: %lld left", (long long)left);
 	return left;
 }

@@ -61,8 +61,8 @@ int64_t stage_written(const struct stage *s); /* events that the writers saw com
 
 /* Brings servers and ways back, waits for the writers' end. */
 void stage_calm_down(struct stage *s);
-/* Waits until nothing is unsent; what is left when the time is over. */
-int64_t stage_drain(struct stage *s, int timeout_ms);
+/* Waits until nothing is unsent; what is left when nothing was sent for stuck_ms, or the time is over. */
+int64_t stage_drain(struct stage *s, int stuck_ms, int timeout_ms);
 void stage_stop_relays(struct stage *s);
 
 /* How often the relays logged an entry with this id, over all their lives. */

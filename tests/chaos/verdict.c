@@ -100,16 +100,18 @@ void
 verdict_tell(const struct stage_options *opt, const struct verdict *v)
 {
 	const struct audit_report *r = &v->audit;
+	int64_t missed = 0;
 
 	tap_diag("seed %llu: %d relays, %d brokers, %d lanes of %d, settle: %s, synchronous_commit: %s",
 	         (unsigned long long)opt->seed, opt->relays, opt->nodes, opt->lanes, opt->batch_rows,
 	         opt->settle_delete ? "delete" : "mark", commits_text(opt->commits));
 	tap_diag("what was done to the parts:");
 	for (int f = 0; f < FAULTS; f++) {
-		if (v->storm.struck[f] + v->storm.missed[f] > 0)
-			tap_diag("%7lld  %s%s", (long long)v->storm.struck[f], plan_fault_text((enum fault)f),
-			         v->storm.missed[f] > 0 ? " (and in vain, while it was away)" : "");
+		if (v->storm.struck[f] > 0)
+			tap_diag("%7lld  %s", (long long)v->storm.struck[f], plan_fault_text((enum fault)f));
+		missed += v->storm.missed[f];
 	}
+	tap_diag("%7lld  that could not be done, because what they were for was away", (long long)missed);
 	if (!v->reached) {
 		tap_diag("the run did not come to its end: nothing can be said about the promises");
 		return;

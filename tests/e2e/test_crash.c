@@ -47,6 +47,7 @@ restarts(void)
 	for (int i = 0; i < 2; i++)
 		away_wait_least(&env, i, LANES_OWNED, 2);
 	away_write(&load, env.super, RATE, 3);
+	away_wait_least(&env, 0, EVENTS_SENT, 100);
 	for (int round = 0; round < 2; round++) {
 		away_wait_more_sent(&env, 0);
 		servers_postgres("stop", modes[round]);
@@ -63,7 +64,7 @@ restarts(void)
 static void
 crash(void)
 {
-	proc_sleep_ms(500);
+	proc_sleep_ms(300);
 	servers_postgres("restart", "immediate");
 	connect_again();
 	away_wait_more_sent(&env, 0);
@@ -87,7 +88,8 @@ crashes(void)
 	env_exec(&env, "ALTER DATABASE %s SET synchronous_commit = off", env.name);
 	env_daemon_start(&env, 0, &cfg);
 	env_daemon_ready(&env, 0, AWAY_HEAL_MS);
-	away_write(&load, env.super, RATE, 13);
+	away_write(&load, env.super, RATE, 11);
+	away_wait_least(&env, 0, EVENTS_SENT, 100);
 	for (int round = 0; round < ROUNDS; round++)
 		crash();
 	load_join(&load);

@@ -1,4 +1,4 @@
-/* test_outage.c - Kafka and PostgreSQL go away under load and come back: nothing is lost, reordered, repeated or
+/* test_outage.c - Kafka, or sessions of PostgreSQL, go away under load and come back: nothing is lost, reordered, repeated or
  * parked. */
 #include <signal.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "support/servers.h"
 #include "support/tap.h"
 
-enum { AWAY_MS = 8000, HOLD_MS = 500, ROUNDS = 5 };
+enum { AWAY_MS = 8000, HOLD_MS = 500 };
 
 #define UP_KAFKA "pgoutbox_up{outbox=\"outbox_events\",side=\"kafka\"}"
 #define UP_POSTGRESQL "pgoutbox_up{outbox=\"outbox_events\",side=\"postgresql\"}"
@@ -31,12 +31,11 @@ begin(void)
 	return servers_ours() && env_begin(&env);
 }
 
-/* conninfo NULL = as usual. */
 static void
-write_for(int seconds, double events_per_second, const char *conninfo)
+write_for(int seconds, double events_per_second)
 {
 	load.opt = WRITER_DEFAULTS;
-	load.opt.conninfo = conninfo == NULL ? env.super : conninfo;
+	load.opt.conninfo = env.super;
 	load.opt.reconnect_ms = 30000;
 	load.opt.events_per_second = events_per_second;
 	load.opt.events = (int64_t)(events_per_second * seconds);
@@ -117,7 +116,7 @@ kafka_away(enum outage how)
 	topic = env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
 	env_daemon_ready(&env, 0, 15000);
-	write_for(14, 1500, NULL);
+	write_for(14, 1500);
 	wait_at_least(0, "pgoutbox_events_sent_total", 1000, 10000);
 	if (how == FROZEN)
 		servers_kafka_signal(SIGSTOP);
@@ -169,49 +168,6 @@ start_two(const struct env_config *cfg)
 	}
 }
 
-/* Our own session died with the server, too. */
-static void
-restart_postgres(const char *mode)
-{
-	servers_postgres("restart", mode);
-	PQreset(env.db);
-	CU_ASSERT_FATAL(PQstatus(env.db) == CONNECTION_OK);
-}
-
-static void
-postgres_restarts_under_load(void)
-{
-	static const char *const modes[] = {"fast", "immediate"};
-	struct env_config cfg = {.conninfo = NULL};
-	struct audit_report report;
-	const char *topic;
-
-	if (!begin())
-		return;
-	env_init(&env, &cfg);
-	topic = env_topic(&env, "account");
-	start_two(&cfg);
-	write_for(12, 2000, NULL);
-	for (int round = 0; round < 2; round++) {
-		double sent;
-
-		proc_sleep_ms(2000);
-		restart_postgres(modes[round]);
-		sent = env_metric(&env, 0, "pgoutbox_events_sent_total");
-		tap_diag("%s restart: first delivery %lld ms after the return", modes[round],
-		    (long long)wait_at_least(0, "pgoutbox_events_sent_total", sent + 1, 10000));
-	}
-	load_join(&load);
-	wait_until_sent(30000);
-	for (int i = 0; i < 2; i++) {
-		CU_ASSERT(env_metric(&env, i, UP_POSTGRESQL) == 1);
-		check_nothing_blamed(i);
-		env_daemon_stop(&env, i);
-	}
-	env_audit(&env, topic, false, &report);
-	tap_diag("%lld events", (long long)report.committed);
-}
-
 static void
 backends_are_killed_at_random(void)
 {
@@ -225,7 +181,7 @@ backends_are_killed_at_random(void)
 	env_init(&env, &cfg);
 	topic = env_topic(&env, "account");
 	start_two(&cfg);
-	write_for(12, 2000, NULL);
+	write_for(12, 2000);
 	start_us = clock_mono_us();
 	while (clock_mono_us() - start_us < 10000000) {
 		killed += env_int(&env,
@@ -244,41 +200,6 @@ backends_are_killed_at_random(void)
 	env_audit(&env, topic, false, &report);
 }
 
-/* What a crash takes back must not have been published. The WAL writer is kept away, and one lane settles alone, so
- * that a commit stays in danger for as long as it may. */
-static void
-lost_commits_were_not_published(void)
-{
-	struct env_config cfg = {.outbox_lines = "  lanes: 1\n"};
-	struct audit_report report;
-	const char *topic;
-	char *conninfo;
-
-	if (!begin())
-		return;
-	env_exec(&env, "ALTER SYSTEM SET wal_writer_delay = '10s'");
-	env_exec(&env, "SELECT pg_reload_conf()");
-	env_init(&env, &cfg);
-	topic = env_topic(&env, "account");
-	conninfo = db_conninfo(env.super, "options", "-c synchronous_commit=off", NULL);
-	CU_ASSERT_FATAL(conninfo != NULL);
-	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
-	write_for(10, 2000, conninfo);
-	for (int round = 0; round < ROUNDS; round++) {
-		proc_sleep_ms(1000);
-		restart_postgres("immediate");
-		wait_at_least(0, "pgoutbox_lanes_owned", 1, 10000);
-	}
-	load_join(&load);
-	wait_until_sent(30000);
-	env_exec(&env, "ALTER SYSTEM RESET wal_writer_delay");
-	env_daemon_stop(&env, 0);
-	env_audit(&env, topic, false, &report);
-	tap_diag("%lld events kept", (long long)report.committed);
-	free(conninfo);
-}
-
 int
 main(void)
 {
@@ -286,8 +207,6 @@ main(void)
 	tap_test("Kafka is stopped and started", kafka_is_stopped_and_started);
 	tap_test("Kafka is killed and started", kafka_is_killed_and_started);
 	tap_test("Kafka freezes and thaws", kafka_freezes_and_thaws);
-	tap_test("PostgreSQL restarts under load", postgres_restarts_under_load);
 	tap_test("backends are killed at random", backends_are_killed_at_random);
-	tap_test("commits that a crash takes back were not published", lost_commits_were_not_published);
 	return tap_run();
 }

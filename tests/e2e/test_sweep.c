@@ -17,7 +17,7 @@
 #include "support/env.h"
 #include "support/tap.h"
 
-enum { LANES = 2, BATCH = 5, TRACKS = 2, RUNS = 80, DONE_MS = 30000, STOP_MS = 30000 };
+enum { LANES = 2, BATCH = 5, ROWS = 60, TRACKS = 2, RUNS = 60, DONE_MS = 30000, STOP_MS = 30000 };
 enum { SWEPT, ORDINARY };
 
 #define OUTBOX                                                                                                 \
@@ -53,8 +53,8 @@ insert_events(struct track *t)
 	         "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, topic)"
 	         " SELECT 'account', CASE WHEN n IN (5, 12) THEN 'bad%d' ELSE 'k' || n %% 6 END, 'x',"
 	         " jsonb_build_object('n', n),"
-	         " CASE WHEN n = 5 THEN 'bad topic!' END FROM generate_series(1, 20) n",
-	         t->runs);
+	         " CASE WHEN n = 5 THEN 'bad topic!' END FROM generate_series(1, %d) n",
+	         t->runs, ROWS);
 }
 
 /* The operator's work: the parked event and the one behind it are sent in the next run. */

@@ -323,8 +323,8 @@ test_first_goes_alone(void)
 	expect_order("first", 5);
 }
 
-/* With it fail those that must not pass it: of its partition where the topic is in trouble, of its key where it alone can
- * never be sent. */
+/* With it fail those that must not pass it: of its partition where the topic is in trouble, of its key where it alone
+ * can never be sent. */
 static void
 test_first_is_refused(void)
 {
@@ -364,6 +364,18 @@ test_first_stays(void)
 	TAP_INT(producer_in_flight(rig.p), 3);
 	rd_kafka_mock_partition_set_leader(rig.cluster, "leaderless", 0, 1);
 	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 6));
+}
+
+/* What waits is reported too when nothing goes any more. */
+static void
+test_waiting_is_purged(void)
+{
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 5000, rig.ups == 1));
+	for (int i = 0; i < 3; i++)
+		TAP_INT_FATAL(rig_send(&rig, "waits", "k", "v", NULL), 0);
+	producer_purge(rig.p);
+	CU_ASSERT(RIG_UNTIL(&rig, 1000, rig.reports[SEND_OUTAGE] == 3));
+	TAP_INT(producer_in_flight(rig.p), 0);
 }
 
 static void
@@ -682,6 +694,7 @@ main(void)
 	tap_test("the first message to a partition goes alone", test_first_goes_alone);
 	tap_test("nothing passes a first message that is refused", test_first_is_refused);
 	tap_test("a partition without a leader holds up itself only", test_first_stays);
+	tap_test("what waits behind a first message is purged with it", test_waiting_is_purged);
 	tap_test("purge reports everything, and the next producer goes on", test_purge);
 	tap_test("fatal: reports first, then the word, then no more", test_fatal);
 	tap_test("fatal: the producer may be freed from within", test_free_within_fatal);

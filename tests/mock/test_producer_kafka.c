@@ -254,7 +254,7 @@ test_limit_falls(void)
 	expect_numbers_in_order();
 }
 
-/* With five requests on the wire at a time, each new producer goes on where the failed one may still have something stored. */
+/* With five requests on the wire at a time, each new producer goes on while the old one may have something stored. */
 static void
 test_failures_keep_the_order(void)
 {

@@ -285,6 +285,7 @@ turn(struct proxy *p)
 	uint64_t rings;
 	nfds_t count;
 
+	p->counts.turns++;
 	for (struct link *l = p->links; l != NULL; l = l->next) {
 		if (l->server == -1 && p->laws.moves[FLOW_REQUESTS])
 			connect_link(p, l);

@@ -39,6 +39,7 @@ struct proxy_counts {
 	int64_t answer_bytes;
 	int64_t resets;        /* of connections: also where the server cannot be reached, or one side was reset */
 	int64_t cuts;          /* of those, by proxy_cut_after() */
+	int64_t turns;         /* of the proxy's own loop: few, where nothing moves */
 };
 
 /* To a TCP server at an IPv4 address ("localhost" is 127.0.0.1), or, when host begins with "/", to PostgreSQL's

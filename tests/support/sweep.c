@@ -212,9 +212,21 @@ WRAP(int, PQsocket, const PGconn *conn)
 	return fails(PG, "PQsocket") ? -1 : __real_PQsocket(conn);
 }
 
+/* A connection that is bad stays so. Two at a time never are: each failure is one call's. */
+static const PGconn *bad;
+
 WRAP(ConnStatusType, PQstatus, const PGconn *conn)
 {
-	return fails(PG, "PQstatus") ? CONNECTION_BAD : __real_PQstatus(conn);
+	if (fails(PG, "PQstatus"))
+		bad = conn;
+	return conn == bad ? CONNECTION_BAD : __real_PQstatus(conn);
+}
+
+WRAP(void, PQfinish, PGconn *conn)
+{
+	if (conn == bad)
+		bad = NULL;
+	__real_PQfinish(conn);
 }
 
 /* --- librdkafka --- */

@@ -338,9 +338,11 @@ test_writer_tells_what_was_lost(void)
 		bool journal;
 		const char *text;
 	} forms[] = {
-		{LOG_FORMAT_LOGFMT, false, "\nts=2026-01-02T03:04:05.678Z level=warning id=log-dropped msg=\"5 entries were lost here\" hint=\"whatever "},
+		{LOG_FORMAT_LOGFMT, false,
+		 "\nts=2026-01-02T03:04:05.678Z level=warning id=log-dropped msg=\"5 entries were lost here\" hint=\"what"},
 		{LOG_FORMAT_LOGFMT, true, "\n<4>level=warning id=log-dropped msg=\"5 entries were lost here\" hint=\""},
-		{LOG_FORMAT_JSON, true, "\n<4>{\"level\":\"warning\",\"id\":\"log-dropped\",\"msg\":\"5 entries were lost here\",\"hint\":\""},
+		{LOG_FORMAT_JSON, true,
+		 "\n<4>{\"level\":\"warning\",\"id\":\"log-dropped\",\"msg\":\"5 entries were lost here\",\"hint\":\""},
 	};
 
 	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {

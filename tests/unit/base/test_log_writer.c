@@ -162,8 +162,8 @@ caller_is_not_slowed(void)
 {
 	int64_t start_us = clock_mono_us();
 
-	delay_us = 10000;
-	for (int i = 0; i < 200; i++)
+	delay_us = 5000;
+	for (int i = 0; i < 400; i++)
 		put("line\n");
 	CU_ASSERT(clock_mono_us() - start_us < 1000000);
 	delay_us = 0;
@@ -218,7 +218,7 @@ nobody_reads(void)
 
 	TAP_INT(log_writer_dropped(w), dropped);
 	CU_ASSERT(kept < said);
-	CU_ASSERT(kept > HALF_BYTES);
+	CU_ASSERT(kept > HALF_BYTES - LINE_BYTES);
 	CU_ASSERT(kept <= 2 * HALF_BYTES + 65536); /* the pipe has some, too */
 	put("again\n");
 	expect_text("again\n", "again");

@@ -30,7 +30,7 @@ as_text(const struct plan_options *opt)
 			const struct strike *s = &p.lines[i].strikes[k];
 
 			fprintf(out, "%d.%d %s %lld+%lld %llx\n", (int)p.lines[i].group, p.lines[i].target, plan_fault_name(s->fault),
-			        (long long)s->at_ms, (long long)s->lasts_ms, (unsigned long long)s->draw);
+			        (long long)s->pause_ms, (long long)s->lasts_ms, (unsigned long long)s->draw);
 		}
 	}
 	fclose(out);
@@ -60,7 +60,7 @@ every_row_gets_its_turn(void)
 
 	TAP_INT(p.count, 10);
 	for (size_t i = 0; i < p.count; i++) {
-		int64_t end_ms = 0;
+		int64_t at_ms = 0, end_ms = 0;
 
 		for (size_t k = 0; k < p.lines[i].count; k++) {
 			const struct strike *s = &p.lines[i].strikes[k];
@@ -68,9 +68,11 @@ every_row_gets_its_turn(void)
 			seen[s->fault]++;
 			CU_ASSERT(rows[s->fault].group == p.lines[i].group);
 			CU_ASSERT(s->lasts_ms >= rows[s->fault].min_ms && s->lasts_ms <= rows[s->fault].max_ms);
-			CU_ASSERT(s->at_ms >= end_ms && s->at_ms < opt.length_ms);
-			end_ms = s->at_ms + s->lasts_ms;
+			CU_ASSERT(s->pause_ms >= 0);
+			at_ms = end_ms + s->pause_ms;
+			end_ms = at_ms + s->lasts_ms;
 		}
+		CU_ASSERT(at_ms < opt.length_ms);
 		CU_ASSERT(p.lines[i].count > MINUTES * 60 / 20);
 	}
 	for (int f = 0; f < FAULTS; f++) {
@@ -136,7 +138,11 @@ so_many_kills(void)
 	TAP_INT(count_of(&p, FAULT_RELAY_KILL), 101);
 	TAP_INT(p.lines[0].count + p.lines[1].count, 101);
 	TAP_INT(p.lines[0].count, 51);
-	CU_ASSERT(p.length_ms > p.lines[0].strikes[50].at_ms && p.length_ms > p.lines[1].strikes[49].at_ms);
+	for (size_t k = 0, sum_ms = 0; k < p.lines[0].count; k++) {
+		sum_ms += (size_t)(p.lines[0].strikes[k].pause_ms + p.lines[0].strikes[k].lasts_ms);
+		CU_ASSERT(p.length_ms > (int64_t)sum_ms);
+	}
+	CU_ASSERT(p.whole);
 	plan_free(&p);
 }
 

@@ -45,6 +45,29 @@ test_harmless(void)
 	          "1   \\x1B[2J\\x0A\\x09\\x7F  \\xC2\\x9B \\xFF\\xC3 \342\202\254\n");
 }
 
+/* One long key does not push the others out of sight, and what is cut ends between characters. */
+static void
+test_long(void)
+{
+	struct table t __attribute__((cleanup(table_done))) = TABLE_INIT(titles);
+	char text[200], wanted[400];
+	struct buf e __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	for (int i = 0; i < 41; i++)
+		buf_add_str(&e, "\303\251");
+	snprintf(text, sizeof(text), "%s", buf_str(&e));
+	table_add(&t, (const char *const[]){"1", text, text});
+	snprintf(wanted, sizeof(wanted), "ID  KEY%*s  REASON\n1   %.74s...  %s\n", 37, "", text, text);
+	check(&t, wanted);
+	TAP_INT(table_width(text), 41);
+	table_done(&t);
+	t = TABLE_INIT(titles);
+	text[80] = '\0';
+	table_add(&t, (const char *const[]){"1", text, "r"});
+	snprintf(wanted, sizeof(wanted), "ID  KEY%*s  REASON\n1   %s  r\n", 37, "", text);
+	check(&t, wanted);
+}
+
 static void
 test_no_memory(void)
 {
@@ -60,6 +83,7 @@ main(void)
 	tap_suite("table");
 	tap_test("columns are as wide as they need to be", test_widths);
 	tap_test("nothing moves the cursor", test_harmless);
+	tap_test("what is long is cut", test_long);
 	tap_test("no memory", test_no_memory);
 	return tap_run();
 }

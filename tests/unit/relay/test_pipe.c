@@ -964,6 +964,38 @@ test_wal_comes_too_late(void)
 	world_end();
 }
 
+/* The barrier's session is gone: what waits for it is given back, and another server's positions prove nothing. */
+static void
+test_barrier_lost(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	lane_answers();
+	pipe_unflushed(world.pipe);
+	world.shared.safe_lsn = 1000;
+	pipe_flushed(world.pipe);
+	TAP_INT(world.sends, 0);
+	TAP_INT(world.lane.state, LANE_TURNING);
+	lane_answers();
+	world.shared.safe_lsn = 0;
+	pass_ms(RETRY_MIN_MS);
+	lane_answers();
+	TAP_INT(world.needed_lsn, 20);
+	wal_is_flushed();
+	TAP_INT(world.sends, 2);
+	report_all(SEND_OK);
+	lane_answers();
+	pipe_unflushed(world.pipe); /* nothing waits */
+	TAP_INT(unsent(), 0);
+	world.shared.safe_lsn = 1000;
+	lane_is_lost(ERR_RETRY);
+	pass_ms(REOPEN_MAX_MS);
+	lane_is_owned();
+	TAP_INT(world.shared.safe_lsn, 0);
+	world_end();
+}
+
 static void
 test_lost_while_waiting_for_wal(void)
 {
@@ -1348,6 +1380,7 @@ main(void)
 	tap_test("refused with events in flight", test_refused_with_events_in_flight);
 	tap_test("waits for WAL", test_waits_for_wal);
 	tap_test("WAL comes too late", test_wal_comes_too_late);
+	tap_test("the barrier is lost while a batch waits", test_barrier_lost);
 	tap_test("lost while waiting for WAL", test_lost_while_waiting_for_wal);
 	tap_test("stop: closed, opening, idle", test_stop_closed_opening_idle);
 	tap_test("stop: turning, holding", test_stop_turning_holding);

@@ -177,6 +177,13 @@ log_write(const struct log *log, int priority, const char *id, const char *fmt, 
 }
 
 void
+log_error(const struct log *log, int priority, const char *id, const struct error *err)
+{
+	MUST(err->message[0] != '\0');
+	log_write(log, priority, id, "%s", err->message);
+}
+
+void
 metrics_add(struct metrics_scope *s, enum metric id, uint64_t n)
 {
 	(void)s;

@@ -16,7 +16,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "serve/http.h"
+static atomic_int accepts;
+
+static int
+counted_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	accepts++;
+	return accept4(fd, addr, len, flags);
+}
+
+#define accept4 counted_accept4
+#include "serve/http.c"
+#undef accept4
+
 #include "support/tap.h"
 
 /* These replace the library's, so that a test can let the connections age. */
@@ -368,10 +380,13 @@ half_open_connections(void)
 static void
 few_connections(void)
 {
-	teardown();
-	connections_max = HTTP_CONNECTIONS_MIN;
-	setup();
-	crowd_keeps_nobody_out("GET");
+	for (int few = -10; few <= HTTP_CONNECTIONS_MIN; few += 10 + HTTP_CONNECTIONS_MIN) {
+		teardown();
+		connections_max = few;
+		setup();
+		connections_max = HTTP_CONNECTIONS_MIN;
+		crowd_keeps_nobody_out("GET");
+	}
 	connections_max = HTTP_CONNECTIONS_MAX;
 }
 
@@ -403,12 +418,13 @@ come(int fd, const char *text)
 	say(fd, text, strlen(text));
 }
 
+/* On a busy machine a thread that turns in circles need not use much of it. */
 static void
 expect_quiet(void)
 {
-	int64_t before_us = cpu_us();
+	int before = accepts;
 	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
-	CU_ASSERT(cpu_us() - before_us < 100000);
+	CU_ASSERT(accepts - before <= 20);
 }
 
 /* valgrind takes a client in before it looks at the limit, and throws it out again. */

@@ -355,7 +355,6 @@ test_classes(void)
 {
 	expect_class(RD_KAFKA_RESP_ERR__PURGE_QUEUE, false, 1, SEND_OUTAGE);
 	expect_class(RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, false, 1, SEND_TOPIC);
-	expect_class(RD_KAFKA_RESP_ERR__FATAL, false, 1, SEND_FATAL);
 	expect_class(RD_KAFKA_RESP_ERR_INVALID_RECORD, false, 1, SEND_TOPIC);
 	expect_class(RD_KAFKA_RESP_ERR_INVALID_RECORD, true, 1, SEND_POISON);
 	expect_class(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true, 1, SEND_POISON);
@@ -363,6 +362,11 @@ test_classes(void)
 	expect_class(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, false, 1000000, SEND_POISON);
 	TAP_INT(seen.fatals, 0);
 	TAP_INT(p.life, PRODUCER_LIVE);
+	/* librdkafka would go on with a new epoch. */
+	p.in_flight++;
+	expect_class(RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, false, 1, SEND_FATAL);
+	TAP_INT(p.life, PRODUCER_DYING);
+	TAP_INT(stops, 1);
 }
 
 static void
@@ -387,7 +391,8 @@ test_reasons(void)
 	              "message takes 1100 bytes, topic \"orders\" allows 900 (max.message.bytes)");
 	p.compresses = true;
 	expect_reason(RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
-	              "message takes 1100 bytes before compression, more than a log segment of topic \"orders\" (segment.bytes)");
+	              "message takes 1100 bytes before compression, "
+	              "more than a log segment of topic \"orders\" (segment.bytes)");
 	topic->limit_bytes = 1200;
 	expect_reason(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
 	              "message takes 1100 bytes before compression, more than topic \"orders\" allows (max.message.bytes)");
@@ -537,6 +542,9 @@ test_deadline(void)
 	TAP_INT(producer_deadline(&p), 20);
 	p.reach.knock_due_us = CLOCK_NEVER;
 	TAP_INT(producer_deadline(&p), 30);
+	p.topics.ripe = true;
+	TAP_INT(producer_deadline(&p), 0);
+	p.topics.ripe = false;
 	fire(0);
 	TAP_INT(ticks, 1);
 	TAP_INT(released, 1);

@@ -1,4 +1,4 @@
-/* test_gate.c - who may go first, who waits for it, and what becomes of those that wait. A key's first digit is its partition. */
+/* test_gate.c - who may go first, who waits for it, and what becomes of those. A key begins with its partition. */
 #include <stdlib.h>
 
 static int allocation_fails;
@@ -87,7 +87,8 @@ taken(void)
 
 	text[0] = '\0';
 	while ((w = gate_take(topic, 1000)) != NULL) {
-		used += (size_t)snprintf(text + used, sizeof text - used, "%.*s%c ", (int)w->m.key.len, w->m.key.data, letter[w->fate]);
+		used += (size_t)snprintf(text + used, sizeof text - used, "%.*s%c ", (int)w->m.key.len, w->m.key.data,
+		                         letter[w->fate]);
 		if (w->fate == SEND_OK)
 			topic->in_flight++;
 		waiting_free(w);

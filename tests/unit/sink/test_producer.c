@@ -191,7 +191,7 @@ setup(void)
 	topic = calloc(1, sizeof *topic + 8);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(topic);
 	memcpy(topic->name, "orders", 7);
-	p = (struct producer){.dead_due_us = CLOCK_NEVER, .message_max = 5000, .batch_bytes_next = 77};
+	p = (struct producer){.watch = {.fd = -1}, .dead_due_us = CLOCK_NEVER, .message_max = 5000, .batch_bytes_next = 77};
 	p.topics.due_us = CLOCK_NEVER;
 	class = SEND_OK;
 }

@@ -32,11 +32,16 @@ struct model {
 	unsigned seed;
 };
 
+/* The low bits of such a generator are poor, so a number is made of the high halves of two. */
 static unsigned
 draw(struct model *m, unsigned below)
 {
+	unsigned high;
+
 	m->seed = m->seed * 1103515245U + 12345U;
-	return (m->seed >> 16) % below;
+	high = m->seed & 0xffff0000U;
+	m->seed = m->seed * 1103515245U + 12345U;
+	return (high | m->seed >> 16) % below;
 }
 
 static void
@@ -231,6 +236,44 @@ test_a_rung_without_writers_replaces_those_below(void)
 	CU_ASSERT_EQUAL(ld.rungs[0].open, 0);
 }
 
+/* While writers stay open, a rung is built every 100 ids, of which the writer that has just ended was one more. */
+static struct ladder
+many_rungs(int built)
+{
+	struct ladder ld;
+
+	ladder_init(&ld, 0);
+	for (int i = 1; i <= built + 1; i++) {
+		struct ladder_view v = quiet_view((uint64_t)(50 + i), i, 100 * i, true);
+
+		for (int k = 0; k < ld.count; k++)
+			v.below[k] = ld.rungs[k].open;
+		ladder_learn(&ld, &v, i * INT64_C(150000));
+	}
+	return ld;
+}
+
+/* The oldest and the newest stay; those between are the further apart the older they are, so that the end of a writer
+ * lowers the floor to no more than a few times the writer's age. */
+static void
+test_rungs_are_spread_over_the_ages(void)
+{
+	for (int built = LADDER_RUNGS + 1; built < 100; built++) {
+		struct ladder ld = many_rungs(built);
+		int64_t newest = 100 * built + 1;
+
+		CU_ASSERT_EQUAL_FATAL(ld.count, LADDER_RUNGS);
+		CU_ASSERT_EQUAL(ld.rungs[0].from_id, 101);
+		CU_ASSERT_EQUAL(ld.rungs[LADDER_RUNGS - 1].from_id, newest);
+		for (int i = 1; i < LADDER_RUNGS - 1; i++) {
+			const struct rung *r = &ld.rungs[i];
+
+			CU_ASSERT(r[1].from_id - r[0].from_id <= r[0].from_id - r[-1].from_id);
+			CU_ASSERT(newest - r[-1].from_id <= 9 * (newest - r[0].from_id));
+		}
+	}
+}
+
 /* A claim that met its limit below a rung has not looked at what lies between. */
 static void
 test_a_cut_claim_renews_only_what_it_reached(void)
@@ -292,6 +335,7 @@ main(void)
 	tap_test("the floor follows though writers stay open", test_floor_follows_though_writers_stay_open);
 	tap_test("rungs are built on ids of some age", test_rungs_are_old_enough);
 	tap_test("a rung without writers replaces those below", test_a_rung_without_writers_replaces_those_below);
+	tap_test("rungs are spread over the ages", test_rungs_are_spread_over_the_ages);
 	tap_test("a cut claim renews only what it reached", test_a_cut_claim_renews_only_what_it_reached);
 	tap_test("lower moves every rung down", test_lower_moves_every_rung_down);
 	tap_test("looks from the bottom take a share of the time", test_looks_take_a_share_of_the_time);

@@ -1,0 +1,51 @@
+/* test_verb.c - what all verbs share: numbers in arguments, and a table that people can be helped by. */
+#include "ctl/verb.h"
+
+#include <string.h>
+
+#include "support/tap.h"
+
+static void
+test_numbers(void)
+{
+	CU_ASSERT(verb_number("1", 10) == 1);
+	CU_ASSERT(verb_number("10", 10) == 10);
+	CU_ASSERT(verb_number("007", 10) == 7);
+	CU_ASSERT(verb_number("9223372036854775807", INT64_MAX) == INT64_MAX);
+	CU_ASSERT(verb_number("9223372036854775808", INT64_MAX) == -1);
+	CU_ASSERT(verb_number("11", 10) == -1);
+	CU_ASSERT(verb_number("0", 10) == -1);
+	CU_ASSERT(verb_number("-1", 10) == -1);
+	CU_ASSERT(verb_number("+1", 10) == -1);
+	CU_ASSERT(verb_number(" 1", 10) == -1);
+	CU_ASSERT(verb_number("1 ", 10) == -1);
+	CU_ASSERT(verb_number("1e1", 10) == -1);
+	CU_ASSERT(verb_number("0x1", 10) == -1);
+	CU_ASSERT(verb_number("", 10) == -1);
+}
+
+/* The help of all verbs is one screen, 80 columns wide. */
+static void
+test_table(void)
+{
+	for (size_t i = 0; i < verbs_count; i++) {
+		const struct verb *v = &verbs[i];
+
+		CU_ASSERT(strlen(v->name) <= 13 && strlen(v->sentence) <= 80 - 16);
+		CU_ASSERT(v->help[strlen(v->help) - 1] == '\n');
+		CU_ASSERT_PTR_NOT_NULL(v->run);
+		for (const char *o = v->options; *o != '\0'; o++)
+			CU_ASSERT_PTR_NULL(strchr(o + 1, *o));
+		for (size_t j = 0; j < i; j++)
+			CU_ASSERT(strcmp(verbs[j].name, v->name) != 0);
+	}
+}
+
+int
+main(void)
+{
+	tap_suite("verb");
+	tap_test("numbers", test_numbers);
+	tap_test("the table", test_table);
+	return tap_run();
+}
