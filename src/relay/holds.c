@@ -22,6 +22,7 @@ struct hold {
 	char topic[256];
 	int32_t partition;
 	bool refused;      /* until a probe is accepted */
+	bool refuses;      /* it did so since it is held */
 	bool probing;      /* a probe is out */
 	bool mute;         /* the whole topic, because its partitions keep events and none answers */
 	size_t stuck;      /* events that the partition keeps */
@@ -190,7 +191,7 @@ holds_refuse(struct holds *hs, int lane, const char *topic, int64_t id, const ch
 		h->since_us = now_us;
 		log_write(hs->log, LOG_WARNING, "topic-held", "topic \"%s\" does not take events now: %s; they wait, others go on", topic, reason);
 	}
-	h->refused = true;
+	h->refused = h->refuses = true;
 	h->probing = h->mute = false;
 	h->probe_us = now_us + backoff_next_ms(&h->backoff) * 1000LL;
 	snprintf(h->reason, sizeof(h->reason), "%s", reason);
@@ -292,10 +293,11 @@ holds_forget(struct holds *hs, int lane)
 }
 
 int64_t
-holds_look_from(struct holds *hs, int lane)
+holds_look_from(struct holds *hs, int lane, bool *ret_gently)
 {
 	int64_t from = INT64_MAX;
 
+	*ret_gently = false;
 	if (hs->count == 0)
 		return from;
 	for (struct hold *h = hs->table; h != NULL; h = h->hh.next) {
@@ -303,6 +305,7 @@ holds_look_from(struct holds *hs, int lane)
 			continue;
 		if (h->passed[lane] < from)
 			from = h->passed[lane];
+		*ret_gently |= h->refuses && h->passed[lane] != INT64_MAX;
 		h->passed[lane] = INT64_MAX;
 	}
 	tidy(hs);

@@ -58,8 +58,8 @@ void holds_accept(struct holds *hs, const char *topic, bool probe);
 void holds_forget(struct holds *hs, int lane);
 
 /* The lowest id that the lane passed by for a hold that is lifted; these holds are over for the lane. INT64_MAX = none.
- * The lane must look from there before it publishes anything. */
-int64_t holds_look_from(struct holds *hs, int lane);
+ * The lane must look from there before it publishes anything. *ret_gently: with one event at first, for the topic refused some. */
+int64_t holds_look_from(struct holds *hs, int lane, bool *ret_gently);
 
 /* When the lane has to act for a hold: look again (0), or probe; CLOCK_NEVER. */
 int64_t holds_due(const struct holds *hs, int lane);

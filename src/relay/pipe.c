@@ -352,11 +352,13 @@ static void
 prepare_claim(struct pipe *p, struct lane_turn *t, int64_t now_us)
 {
 	int lane = lane_number(p->lane);
-	int64_t from_id = holds_look_from(p->sh->holds, lane);
+	bool gently;
+	int64_t from_id = holds_look_from(p->sh->holds, lane, &gently);
 
 	if (from_id != INT64_MAX) {
 		lane_look_from(p->lane, from_id);
-		p->rows = 1; /* whatever was to blame shall travel alone */
+		if (gently)
+			p->rows = 1; /* whatever was to blame shall travel alone */
 	} else if (holds_probe(p->sh->holds, lane, now_us, &p->probe)) {
 		t->probe = true;
 		t->probe_from = p->probe.from_id < lane_hint(p->lane) ? p->probe.from_id : lane_hint(p->lane);

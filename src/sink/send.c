@@ -42,7 +42,8 @@ send_bytes_of(const rd_kafka_message_t *m)
 	return bytes;
 }
 
-/* However long the event took to come back, the answer to a question asked on its behalf decides: else it might never be fresh. */
+/* However long the event took to come back, the answer to a question asked on its behalf decides: else it might never be
+ * fresh. */
 static bool
 limit_is_fresh(struct topic *t)
 {

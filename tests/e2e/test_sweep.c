@@ -17,7 +17,7 @@
 #include "support/env.h"
 #include "support/tap.h"
 
-enum { LANES = 2, BATCH = 5, ROWS = 60, TRACKS = 2, RUNS = 60, DONE_MS = 30000, STOP_MS = 30000 };
+enum { LANES = 2, BATCH = 5, ROWS = 60, TRACKS = 2, RUNS = 40, DONE_MS = 30000, STOP_MS = 30000 };
 enum { SWEPT, ORDINARY };
 
 #define OUTBOX                                                                                                 \

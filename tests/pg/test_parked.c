@@ -253,11 +253,12 @@ test_retry_deleted(void)
 
 	set_up(&sb, "outbox: {settle: delete}\n", true);
 	sandbox_exec(sb.db, "ALTER TABLE outbox_events ADD twice bigint GENERATED ALWAYS AS (id * 2) STORED,"
-	                    " ADD since text NOT NULL DEFAULT 'now'");
+	                    " ADD since text NOT NULL DEFAULT 'now';"
+	                    "UPDATE pgoutbox.parked SET event = event || jsonb_build_object('twice', event_row * 2)");
 	expect(EX_OK, "1 of them had left the table and was written again", "retry", "--all", "--topic", "other", NULL);
 	check_int(&sb, 1, "SELECT count(*) FROM outbox_events t JOIN pgoutbox.parked p ON p.event_row = t.id"
 	                  " AND t.twice = 6"
-	                  " AND t.sent_at IS NULL AND since = 'now' AND (to_jsonb(t) - 'twice' - 'since') = p.event");
+	                  " AND t.sent_at IS NULL AND since = 'now' AND (to_jsonb(t) - 'since') = p.event");
 	check_int(&sb, 1, "SELECT count(*) FROM pgoutbox.parked WHERE state = 'parked'");
 }
 

@@ -494,6 +494,7 @@ TOLD(pipe_rebuilt, "rebuilt")
 TOLD(pipe_retry, "retry")
 TOLD(pipe_holds_lifted, "lifted")
 TOLD(pipe_flushed, "flushed")
+TOLD(pipe_unflushed, "unflushed")
 
 void
 pipe_describe(const struct pipe *p, struct buf *out)
@@ -812,7 +813,7 @@ test_barrier(void)
 	error_set(&err, ERR_RETRY, "gone");
 	barrier.events.lost(barrier.events.ctx, &err);
 	TAP_INT(r->shared.safe_lsn, 0); /* of another server, perhaps, which has less */
-	heard("link-down barrier");
+	heard("link-down barrier unflushed");
 }
 
 static void
