@@ -240,6 +240,20 @@ holds_stick(struct holds *hs, const char *topic, int32_t partition, int64_t now_
 	}
 }
 
+/* Whatever its partitions kept was reported, though nothing of it may have been accepted: nothing is left that could tell
+ * when the topic answers again, but to try. */
+static void
+unmute_topic(struct holds *hs, const char *topic)
+{
+	struct hold *h = find_hold(hs, topic, HOLDS_WHOLE);
+
+	if (h == NULL || !h->mute || stuck_partitions(hs, topic) > 0)
+		return;
+	h->mute = false;
+	if (!holds(h))
+		lift(hs, h);
+}
+
 void
 holds_unstick(struct holds *hs, const char *topic, int32_t partition)
 {
@@ -247,8 +261,11 @@ holds_unstick(struct holds *hs, const char *topic, int32_t partition)
 
 	if (h == NULL || h->stuck == 0)
 		return;
-	if (--h->stuck == 0 && !holds(h))
+	if (--h->stuck > 0)
+		return;
+	if (!holds(h))
 		lift(hs, h);
+	unmute_topic(hs, topic);
 }
 
 void

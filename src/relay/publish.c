@@ -286,10 +286,24 @@ failed(struct pipe *p, struct slot *slot, const struct report *r)
 		holds_probe_failed(p->sh->holds, slot->topic, clock_mono_us());
 }
 
+/* Order is a matter of a key in a topic: both as one name, in a buffer that the next one reuses. */
+static struct slice
+place_of(const struct slot *slot, struct buf *name)
+{
+	if (slot->ev.key.data == NULL || slot->topic == NULL)
+		return SLICE_NULL;
+	buf_reset(name);
+	buf_add_str(name, slot->topic);
+	buf_add_char(name, ' '); /* no topic's name has one */
+	buf_add(name, slot->ev.key.data, slot->ev.key.len);
+	return (struct slice){buf_str(name), name->len};
+}
+
 /* Refused events that later ones of their key have passed: promise 2's one exception. */
 static void
 count_overtaken(struct pipe *p, const struct batch *b)
 {
+	struct buf name __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct keyset out = KEYSET_INIT;
 	uint64_t overtaken = 0;
 
@@ -301,8 +315,8 @@ count_overtaken(struct pipe *p, const struct batch *b)
 		if (slot->state == EV_POISONED && p->sh->cfg->poison == POISON_SKIP)
 			continue; /* to be passed, says the configuration */
 		if (slot->state == EV_REFUSED || slot->state == EV_HELD || slot->state == EV_POISONED)
-			overtaken += slot->offered && keyset_has(&out, slot->ev.key);
-		else if (keyset_add(&out, slot->ev.key) != 0)
+			overtaken += slot->offered && keyset_has(&out, place_of(slot, &name));
+		else if (keyset_add(&out, place_of(slot, &name)) != 0 || buf_failed(&name))
 			break; /* memory is out: the figure is too low */
 	}
 	keyset_done(&out);

@@ -185,7 +185,7 @@ test_warm_does_not_block(void)
 		producer_warm_topic(rig.p, name);
 	}
 	tap_diag("20 topics without a broker: %lld us", (long long)(clock_mono_us() - start_us));
-	CU_ASSERT(clock_mono_us() - start_us < 20000);
+	CU_ASSERT(clock_mono_us() - start_us < 200000);
 }
 
 static void

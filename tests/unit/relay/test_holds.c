@@ -283,6 +283,22 @@ test_described(void)
 	TAP_STR(buf_str(&text), "topic \"t\" held for 5 ms: not authorised; topic \"u\" partition 3 held for 5 ms: it does not answer, 1 events with Kafka");
 }
 
+/* Nothing of what its partitions kept was accepted: taken back from a producer that was made anew, for example. */
+static void
+test_a_mute_topic_is_tried_again_when_nothing_is_kept_any_more(void)
+{
+	for (int i = 0; i < STUCK_PARTITIONS; i++)
+		holds_stick(&hs, "t", i, now_us);
+	CU_ASSERT_TRUE(holds_block(&hs, 2, "t", STUCK_PARTITIONS, 70));
+	for (int i = 0; i < STUCK_PARTITIONS; i++) {
+		CU_ASSERT_TRUE(holds_block(&hs, 2, "t", STUCK_PARTITIONS, 71));
+		holds_unstick(&hs, "t", i);
+	}
+	TAP_INT(holds_look_from(&hs, 2, &gently), 70);
+	CU_ASSERT_FALSE(holds_block(&hs, 2, "t", STUCK_PARTITIONS, 70));
+	TAP_INT(gauges[METRIC_TOPICS_HELD], 0);
+}
+
 int
 main(void)
 {
@@ -298,5 +314,7 @@ main(void)
 	tap_test("a mute topic refuses", test_mute_then_refused);
 	tap_test("without memory there is no hold", test_no_memory);
 	tap_test("described", test_described);
+	tap_test("a mute topic is tried again when nothing is kept any more",
+	         test_a_mute_topic_is_tried_again_when_nothing_is_kept_any_more);
 	return tap_run();
 }

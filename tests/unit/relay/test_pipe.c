@@ -89,6 +89,47 @@ test_full_ack(void)
 	world_end();
 }
 
+/* Fewer rows than were asked for: a person is told, and the batch is done with. */
+static void
+test_settle_falls_short(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(10, 1);
+	lane_answers();
+	report_all(SEND_OK);
+	lane_executes();
+	world.lane.result.asked_rows = 10;
+	world.lane.result.settled_rows = 9;
+	world.logged[LOG_WARNING] = 0;
+	lane_answers();
+	TAP_INT(world.logged[LOG_WARNING], 1);
+	TAP_STR(world.last_log, "settle-short");
+	CU_ASSERT_PTR_NULL(world.pipe->batch);
+	world_end();
+}
+
+static const char *
+described(struct buf *text)
+{
+	buf_reset(text);
+	pipe_describe(world.pipe, text);
+	return buf_str(text);
+}
+
+static void
+test_described(void)
+{
+	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	begin(POISON_BLOCK_KEY);
+	insert_many(10, 1);
+	TAP_STR(described(&text), "lane 0: turning, claims 50 rows, 0 keys held");
+	lane_answers();
+	TAP_STR(described(&text), "lane 0: holding, claims 50 rows, 0 keys held; batch of 10: 10 with Kafka, 0 acknowledged, 0 refused,"
+	                          " 0 held, 0 to be parked, 0 settled");
+	world_end();
+}
+
 static void
 test_empty_claim(void)
 {
@@ -1342,6 +1383,8 @@ main(void)
 {
 	tap_suite("pipe");
 	tap_test("acknowledged in full: settle and claim in one turn", test_full_ack);
+	tap_test("fewer rows settled than asked for", test_settle_falls_short);
+	tap_test("described", test_described);
 	tap_test("an empty claim ends its transaction", test_empty_claim);
 	tap_test("a claim that was cut is followed by another", test_cut_claim);
 	tap_test("an idle session speaks", test_pings);

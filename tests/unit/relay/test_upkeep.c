@@ -330,6 +330,17 @@ test_misfit(void)
 }
 
 static void
+test_put_off(void)
+{
+	accept();
+	said("postgresql-up ");
+	error_set(&err, ERR_RETRY, "canceling statement due to statement timeout");
+	keeper.events.put_off(keeper.events.ctx, &err);
+	said("upkeep-put-off ");
+	TAP_INT(healths[HEALTH_POSTGRESQL], HEALTH_OK);
+}
+
+static void
 test_figures(void)
 {
 	struct keeper_members m = {.relays = 2, .quota = 3, .parked = 9};
@@ -410,6 +421,7 @@ main(void)
 	tap_test("an outage is told and counted once", test_outage);
 	tap_test("an outage from the start", test_away_from_the_start);
 	tap_test("a table that does not fit", test_misfit);
+	tap_test("a duty is put off", test_put_off);
 	tap_test("figures", test_figures);
 	tap_test("options of the keeper", test_options);
 	tap_test("closed for good", test_closed);

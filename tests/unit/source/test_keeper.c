@@ -343,6 +343,43 @@ test_misfit(void)
 	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
 }
 
+/* The server refuses the question itself. */
+static void
+test_layout_refused(void)
+{
+	static const enum err_kind kinds[] = {ERR_CONFIG, ERR_RETRY};
+
+	for (int i = 0; i < 2; i++) {
+		keeper_open(k);
+		connect_it();
+		session_error_kind = kinds[i];
+		answer_failed(0, NO_ROWS(), NO_ROWS());
+		TAP_INT(misfits, 1);
+		TAP_INT(losts, i);
+	}
+	TAP_STR(last_error.message, "could not look at the outbox");
+}
+
+static void
+test_fires_early(void)
+{
+	int64_t due_us;
+
+	announce_it();
+	answer_members();
+	answer_stats();
+	due_us = k->timer.deadline_us;
+	CU_ASSERT(due_us > now_us);
+	k->timer.fire(&k->timer, 0, due_us - 1);
+	CU_ASSERT_FALSE(session.busy);
+	CU_ASSERT(k->timer.deadline_us == due_us);
+	k->timer.fire(&k->timer, 0, due_us);
+	CU_ASSERT_TRUE(session.busy);
+	/* the answer is awaited: it sets the timer again */
+	k->timer.fire(&k->timer, 0, due_us + 1);
+	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
+}
+
 static void
 test_lost(void)
 {
@@ -449,6 +486,8 @@ main(void)
 	tap_test("prunes: a pass ends where nothing is old", test_prune_gives_up_where_nothing_is_old);
 	tap_test("never prunes", test_never_prunes);
 	tap_test("a table that does not fit", test_misfit);
+	tap_test("the table cannot be looked at", test_layout_refused);
+	tap_test("fires before anything is due", test_fires_early);
 	tap_test("lost", test_lost);
 	tap_test("fails once it was ready", test_fails_once_ready);
 	tap_test("puts off what can wait", test_puts_off);

@@ -365,7 +365,43 @@ test_looks(void)
 	lane_looked(l, 1000000, now_us);
 	CU_ASSERT_FALSE(lane_look_due(l, now_us + 18000000));
 	CU_ASSERT_TRUE(lane_look_due(l, now_us + 19000000));
+	lane_put_look_off(l, now_us + 30000000);
+	CU_ASSERT_FALSE(lane_look_due(l, now_us + 29999999));
+	lane_put_look_off(l, now_us + 20000000);
+	CU_ASSERT_FALSE(lane_look_due(l, now_us + 29999999));
+	CU_ASSERT_TRUE(lane_look_due(l, now_us + 30000000));
 	CU_ASSERT(lane_hint(l) == LADDER_BOTTOM);
+}
+
+/* As when its session breaks, whatever it is doing; a closed one has nothing to lose. */
+static void
+test_dropped(void)
+{
+	struct error err;
+
+	error_set(&err, ERR_RETRY, "the process slept");
+	lane_drop(l, &err);
+	TAP_INT(lost, 0);
+	own();
+	turn(NULL, 5);
+	lane_drop(l, &err);
+	TAP_INT(lost, 1);
+	TAP_STR(lost_error.message, "the process slept");
+	CU_ASSERT_FALSE(session.open);
+	lane_drop(l, &err);
+	TAP_INT(lost, 1);
+	own();
+	TAP_INT(owned, 2);
+}
+
+static void
+test_claim_without_sense(void)
+{
+	own();
+	turn(NULL, 5);
+	ANSWER(plain_result(), text_result("no head"));
+	TAP_INT(lost, 1);
+	TAP_INT(turned, 0);
 }
 
 int
@@ -382,5 +418,7 @@ main(void)
 	tap_test("the server process changed", test_process_changed);
 	tap_test("settling without memory", test_settle_without_memory);
 	tap_test("looks from the bottom", test_looks);
+	tap_test("dropped", test_dropped);
+	tap_test("a claim that makes no sense", test_claim_without_sense);
 	return tap_run();
 }

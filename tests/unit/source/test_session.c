@@ -422,8 +422,9 @@ test_refused(void)
 	TAP_STR(lost_error.message, "could not connect to PostgreSQL: connection to server at \"h\" failed: FATAL:  28P01:"
 	                            " Passwort-Authentifizierung fehlgeschlagen");
 	TAP_HAS(lost_error.hint, "database.password_file");
-	refuse("FATAL:  3D000: database \"d\" does not exist\nLOCATION:  InitPostgres, postinit.c:885\n");
+	refuse("FATAL:  3D000: database \"d\" does not exist \t\nLOCATION:  InitPostgres, postinit.c:885\n");
 	TAP_INT(lost_error.kind, ERR_CONFIG);
+	TAP_STR(lost_error.message, "could not connect to PostgreSQL: FATAL:  3D000: database \"d\" does not exist");
 	refuse("FATAL:  57P03: the database system is starting up\nLOCATION:  ProcessStartupPacket, postmaster.c:2281\n");
 	TAP_INT(lost_error.kind, ERR_RETRY);
 	pq.needs_password = true;
