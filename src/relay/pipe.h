@@ -37,6 +37,7 @@ struct pipe_shared {
 	void (*failed)(void *ctx, const struct error *err); /* a person must act */
 	void *ctx;
 	int64_t busy_us; /* when events were last claimed by any pipe */
+	int64_t acked_us; /* when one was last acknowledged, while anything is held */
 	bool proven;     /* a lane's turn has succeeded: the table, the rights and the way to them are good */
 	uint64_t safe_lsn; /* WAL is known to be flushed up to here */
 	void (*need_flush)(void *ctx, uint64_t lsn); /* pipe_flushed() is to follow */

@@ -15,6 +15,7 @@ struct pipe {
 	bool lost;           /* a session that had the lane is gone */
 	struct batch *batch; /* claimed, not yet fully settled; NULL = none */
 	struct stranded stranded; /* older ones that stay with Kafka */
+	int64_t stranded_us;      /* when the last of them was */
 	struct batch *settling;   /* of either, in the turn under way */
 	struct keyset held;  /* keys behind a parked event */
 	struct probe probe;  /* the claim under way is for it; topic "" = an ordinary one */

@@ -11,6 +11,7 @@
 
 #define ROWS_MIN 50         /* a claim after an outage */
 #define RESERVE_SHARE 16    /* of the lane's events: the part that a claim leaves to those that go around a stranded batch */
+#define UNANSWERED_PAUSE_US 200000 /* between claims that bring nothing to send, while nothing is acknowledged */
 #define LOOK_PAUSE_US 10000000 /* between looks from the bottom that find only what has to wait */
 #define ACK_QUICK_US 250000 /* a batch acknowledged within this lets claims grow, */
 #define ACK_SLOW_US 1000000 /* beyond this, shrink */
@@ -133,7 +134,8 @@ publish_event(struct pipe *p, struct slot *slot, size_t room)
 size_t
 publish_room(const struct pipe *p)
 {
-	size_t rows = (size_t)p->sh->cfg->batch_rows, stranded = stranded_in_flight(&p->stranded);
+	size_t rows = (size_t)p->sh->cfg->batch_rows;
+	size_t stranded = stranded_in_flight(&p->stranded) + stranded_unsettled(&p->stranded);
 
 	return stranded < rows ? rows - stranded : 0;
 }
@@ -187,7 +189,11 @@ publish(struct pipe *p, struct batch *b)
 		probe_in_vain(p, b);
 	if (b->counts[EV_SENT] > 0 || b->probe)
 		return;
-	/* Passes by what has to wait. Where nothing at all is answered, gently. */
+	/* Passes by what has to wait: gently where nothing was acknowledged since, for it may be an outage that begins. */
+	if (p->stranded.count > 0 && p->sh->acked_us <= p->stranded_us && outlet_serves(p->sh->outlet)) {
+		p->not_before_us = b->produced_us + UNANSWERED_PAUSE_US;
+		return;
+	}
 	grow(p);
 	if (p->stranded.count > 0 && !outlet_serves(p->sh->outlet))
 		p->not_before_us = b->produced_us + backoff_next_ms(&p->retry) * 1000LL;
@@ -259,6 +265,8 @@ acked(struct pipe *p, struct slot *slot)
 	batch_move(slot, EV_ACKED);
 	FAILPOINT(event_acked);
 	holds_accept(p->sh->holds, slot->topic, slot->batch->probe);
+	if (holds_any(p->sh->holds))
+		p->sh->acked_us = clock_mono_us();
 	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
 	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
 	if (ev->created_at_ms > 0)
@@ -369,6 +377,7 @@ publish_strand(struct pipe *p, int64_t now_us)
 		holds_stick(p->sh->holds, slot->topic, slot->partition, now_us);
 	}
 	p->batch = NULL;
+	p->stranded_us = now_us;
 	p->rung = true;
 	FAILPOINT(stranded);
 	return true;

@@ -123,9 +123,9 @@ test_described(void)
 
 	begin(POISON_BLOCK_KEY);
 	insert_many(10, 1);
-	TAP_STR(described(&text), "lane 0: turning, claims 50 rows, 0 keys held");
+	TAP_STR(described(&text), "lane 3: turning, claims 50 rows, 0 keys held");
 	lane_answers();
-	TAP_STR(described(&text), "lane 0: holding, claims 50 rows, 0 keys held; batch of 10: 10 with Kafka, 0 acknowledged, 0 refused,"
+	TAP_STR(described(&text), "lane 3: holding, claims 50 rows, 0 keys held; batch of 10: 10 with Kafka, 0 acknowledged, 0 refused,"
 	                          " 0 held, 0 to be parked, 0 settled");
 	world_end();
 }

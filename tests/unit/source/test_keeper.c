@@ -365,6 +365,7 @@ test_fires_early(void)
 {
 	int64_t due_us;
 
+	with_sent_at = false;
 	announce_it();
 	answer_members();
 	answer_stats();
