@@ -1,4 +1,7 @@
 /* test_outlet.c - producers that fail and are made anew, and when Kafka counts as away. */
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "relay/outlet.c"
 
 #include "support/tap.h"
@@ -15,7 +18,9 @@ static struct producer producer;
 static int made, freed, make_fails, sends, purges;
 static int64_t now_us;
 static struct watch *timer;
-static int watches;
+static int watches, add_fails_at; /* the n-th of loop_add(); 0 = none */
+static char logged[64];
+static const char *warmed;
 static struct outlet *o;
 static int reports, rebuilt, serves;
 static bool up;
@@ -37,7 +42,13 @@ clock_wall_us(void)
 void
 log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)
 {
-	(void)log, (void)priority, (void)id, (void)fmt;
+	va_list args;
+	int len = snprintf(logged, sizeof(logged), "%d %s ", priority, id);
+
+	(void)log;
+	va_start(args, fmt);
+	vsnprintf(logged + len, sizeof(logged) - (size_t)len, fmt, args);
+	va_end(args);
 }
 
 void
@@ -67,7 +78,9 @@ metrics_set_at(struct metrics_scope *s, enum metric id, unsigned label, int64_t 
 int
 loop_add(struct loop *l, struct watch *w, struct error *e)
 {
-	(void)l, (void)e;
+	(void)l;
+	if (add_fails_at > 0 && --add_fails_at == 0)
+		return error_set(e, ERR_RETRY, "no memory");
 	if (timer == NULL)
 		timer = w;
 	watches++;
@@ -118,7 +131,8 @@ producer_send(struct producer *p, const struct message *m, void *opaque, enum se
 void
 producer_warm_topic(struct producer *p, const char *topic)
 {
-	(void)p, (void)topic;
+	(void)p;
+	warmed = topic;
 }
 
 int32_t
@@ -178,6 +192,8 @@ setup(void)
 	struct outlet_options opt = {.stall_ms = STALL_MS};
 	struct outlet_events events = {.report = on_test_report, .rebuilt = on_test_rebuilt, .serves = on_test_serves};
 
+	add_fails_at = 0;
+	warmed = NULL;
 	made = freed = make_fails = sends = purges = reports = rebuilt = serves = watches = 0;
 	up = true;
 	timer = NULL;
@@ -445,6 +461,35 @@ test_new_fails(void)
 	TAP_INT(outlet_new(&opt, &events, &other, &err), -1);
 	CU_ASSERT_PTR_NULL(other);
 	TAP_INT(watches, before);
+	make_fails = 0;
+	for (int i = 1; i <= 2; i++) {
+		int still_made = made - freed;
+
+		add_fails_at = i;
+		TAP_INT(outlet_new(&opt, &events, &other, &err), -1);
+		CU_ASSERT_PTR_NULL(other);
+		TAP_INT(watches, before);
+		TAP_INT(made - freed, still_made);
+	}
+}
+
+/* What librdkafka says goes to the log as it is; a percent sign in it is no format. */
+static void
+test_log(void)
+{
+	producer.events.log(producer.events.ctx, LOG_WARNING, "disk 100%s full");
+	TAP_STR(logged, "4 librdkafka disk 100%s full");
+}
+
+static void
+test_warm(void)
+{
+	outlet_warm_topic(o, "orders");
+	TAP_STR(warmed, "orders");
+	outlet_abandon(o);
+	warmed = NULL;
+	outlet_warm_topic(o, "orders");
+	CU_ASSERT_PTR_NULL(warmed);
 }
 
 int
@@ -461,5 +506,7 @@ main(void)
 	tap_test("purged for good", test_purge);
 	tap_test("abandoned", test_abandon);
 	tap_test("making one fails", test_new_fails);
+	tap_test("what librdkafka says", test_log);
+	tap_test("warms a topic", test_warm);
 	return tap_run();
 }

@@ -451,7 +451,18 @@ test_probe_finds_nothing(void)
 	world_end();
 }
 
-/* The row that is to be tried is locked by somebody, or the session goes: tried again. */
+static void
+until_probe(void)
+{
+	for (int i = 0; i < 1000 && !(world.lane.state == LANE_TURNING && world.lane.turn.probe); i++) {
+		settle_down();
+		world.now_us = world.pipe->timer.deadline_us;
+		fire_timer();
+	}
+	CU_ASSERT_TRUE_FATAL(world.lane.state == LANE_TURNING && world.lane.turn.probe);
+}
+
+/* The row that is to be tried is locked by somebody, or Kafka is away, or the session goes: tried again. */
 static void
 test_probe_is_hindered(void)
 {
@@ -460,22 +471,19 @@ test_probe_is_hindered(void)
 	insert_many(3, 1);
 	run_ms(10);
 	world.refused_topic = -1;
-	while (!(world.lane.state == LANE_TURNING && world.lane.turn.probe)) {
-		settle_down();
-		world.now_us = world.pipe->timer.deadline_us;
-		fire_timer();
-	}
+	until_probe();
 	lane_executes();
 	batch_free(world.lane.result.claimed);
 	world.lane.result.claimed = NULL;
 	world.lane.result.blocked = true;
 	lane_answers();
 	TAP_INT(unsent(), 3);
-	while (!(world.lane.state == LANE_TURNING && world.lane.turn.probe)) {
-		settle_down();
-		world.now_us = world.pipe->timer.deadline_us;
-		fire_timer();
-	}
+	until_probe();
+	world.send_class = SEND_OUTAGE;
+	lane_answers();
+	world.send_class = SEND_OK;
+	TAP_INT(unsent(), 3);
+	until_probe();
 	lane_is_lost(ERR_RETRY);
 	pass_ms(REOPEN_MAX_MS);
 	lane_is_owned();
@@ -829,6 +837,28 @@ test_lost_while_holding(void)
 	report_all(SEND_OK);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(world.lane.turn.settle);
 	CU_ASSERT_FALSE(world.lane.turn.settle->attached);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.sends, 4);
+	world_end();
+}
+
+/* As when the session is lost: what is with Kafka stays there, and is settled by the next one. */
+static void
+test_dropped(void)
+{
+	struct error err;
+
+	begin(POISON_BLOCK_KEY);
+	insert_many(4, 1);
+	lane_answers();
+	error_set(&err, ERR_RETRY, "the process slept");
+	pipe_drop(world.pipe, &err);
+	TAP_INT(world.lane.state, LANE_CLOSED);
+	report_all(SEND_OK);
+	pass_ms(REOPEN_MIN_MS);
+	lane_is_owned();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(world.lane.turn.settle);
 	lane_answers();
 	TAP_INT(unsent(), 0);
 	TAP_INT(world.sends, 4);
@@ -1339,8 +1369,11 @@ faulty_run(void)
 			lane_is_owned();
 		lane_answers();
 		report_all(SEND_OK);
+		/* the parked keys are read anew, with a batch in hand that has such events, and after it was settled */
+		if ((i == 0 || i == 3) && world.lane.state != LANE_CLOSED)
+			lane_is_lost(ERR_RETRY);
 		lane_answers();
-		pass_ms(RETRY_MIN_MS);
+		pass_ms(i == 0 || i == 3 ? REOPEN_MIN_MS : RETRY_MIN_MS);
 		bell();
 	}
 }
@@ -1414,6 +1447,7 @@ main(void)
 	tap_test("a key is held before its event is parked", test_held_before_parked);
 	tap_test("parked keys that change while they are read", test_parked_changes_during_read);
 	tap_test("session lost while holding", test_lost_while_holding);
+	tap_test("session given up", test_dropped);
 	tap_test("session lost before the commit", test_lost_before_commit);
 	tap_test("session lost after the commit", test_lost_after_commit);
 	tap_test("a session that never works is opened slowly", test_reopen_backs_off);
