@@ -4,6 +4,8 @@
  * The mock broker does not look at the producer's sequence numbers. So it stores a batch behind one that it refused,
  * where a real one would not: one request at a time is in flight here. And it does not recognise a batch that it has
  * stored already: where connections break a stretch may come twice, where only errors are answered it may not.
+ * Nor does a new leader know what is still on its way to the old one: where leaders move, order is for real brokers to
+ * show (e2e/test_brokers).
  */
 #include "test_producer_rig.h"
 
@@ -63,13 +65,12 @@ expect_all_acknowledged(int ms)
 	TAP_INT(rig.fatals, 0);
 }
 
-/* Returns how many arrived more than once. */
-static int
-expect_order(void)
+/* Calls take() with each message of the topic. */
+static void
+read_back(void (*take)(int key, int sequence, void *ctx), void *ctx)
 {
 	static const char *const topic = "faults";
 	struct topic_reader *reader __attribute__((cleanup(topic_reader_close))) = NULL;
-	int next[KEYS] = {0}, first = 0, again = 0;
 	rd_kafka_message_t *m;
 	struct error err;
 
@@ -83,17 +84,58 @@ expect_order(void)
 		if (m == NULL)
 			continue;
 		TAP_INT_FATAL(sscanf(m->payload, "%d %d", &key, &sequence), 2);
-		if (sequence == next[key]) {
-			next[key]++;
-			first++;
-		} else {
-			CU_ASSERT_FATAL(sequence < next[key]);
-			again++;
-		}
+		take(key, sequence, ctx);
 		rd_kafka_message_destroy(m);
 	}
-	TAP_INT(first, sent);
-	return again;
+}
+
+struct order {
+	int next[KEYS];
+	int first, again;
+};
+
+static void
+take_in_order(int key, int sequence, void *ctx)
+{
+	struct order *o = ctx;
+
+	if (sequence == o->next[key]) {
+		o->next[key]++;
+		o->first++;
+	} else {
+		CU_ASSERT_FATAL(sequence < o->next[key]);
+		o->again++;
+	}
+}
+
+/* Returns how many arrived more than once. */
+static int
+expect_order(void)
+{
+	struct order o = {.first = 0};
+
+	read_back(take_in_order, &o);
+	TAP_INT(o.first, sent);
+	return o.again;
+}
+
+static void
+take_any(int key, int sequence, void *ctx)
+{
+	int *times = ctx;
+
+	times[sequence * KEYS + key]++;
+}
+
+static void
+expect_each_once(void)
+{
+	static int times[MESSAGES];
+
+	memset(times, 0, sizeof times);
+	read_back(take_any, times);
+	for (int i = 0; i < sent; i++)
+		TAP_INT_FATAL(times[i], 1);
 }
 
 static void
@@ -159,7 +201,7 @@ test_outage(void)
 	CU_ASSERT(clock_mono_us() - start_us < 3000000);
 	send_some(1000);
 	expect_all_acknowledged(30000);
-	TAP_INT(rig.ups, 2);
+	CU_ASSERT(RIG_UNTIL(&rig, 5000, rig.ups == 2));
 	tap_diag("sent %d, twice %d", sent, expect_order());
 }
 
@@ -192,7 +234,7 @@ test_leader_moves(void)
 		rig_pump(&rig, 50);
 	}
 	expect_all_acknowledged(30000);
-	TAP_INT(expect_order(), 0);
+	expect_each_once();
 }
 
 static void
@@ -265,7 +307,7 @@ main(void)
 	tap_test("disconnects: all, in order", test_disconnects);
 	tap_test("an outage of 10 s: all, in order, soon after", test_outage);
 	tap_test("one broker away: the others flow on", test_one_broker_away);
-	tap_test("leaders move: all once, in order", test_leader_moves);
+	tap_test("leaders move: all once", test_leader_moves);
 	tap_test("a partition without a leader holds only itself", test_no_leader);
 	tap_test("a failed producer is replaced in order", test_replaced);
 	tap_test("200,000 messages", test_speed);
