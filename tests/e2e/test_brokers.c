@@ -79,7 +79,7 @@ partitions_without_a_leader(void)
 	struct audit_report report;
 	const char *topic;
 	int64_t stuck;
-	double sent;
+	double sent, failed;
 
 	if (!begin())
 		return;
@@ -89,6 +89,8 @@ partitions_without_a_leader(void)
 	env_daemon_ready(&env, 0, SOON_MS);
 	insert(KEYS);
 	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	/* A broker that has not heard of the new topic yet may have refused the first of them. */
+	failed = env_metric(&env, 0, "pgoutbox_events_failed_total");
 	servers_kafka_node("kill9", 2);
 	insert(3 * KEYS);
 	wait_for_others(KEYS * 2 / 3, 2 * SOON_MS);
@@ -105,7 +107,7 @@ partitions_without_a_leader(void)
 	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL"), sent);
 	servers_kafka_node("start", 2);
 	env_wait_int(&env, 0, 2 * SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
-	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_failed_total") == 0);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_failed_total") == failed);
 	CU_ASSERT(env_metric(&env, 0, "pgoutbox_events_overtaken_total") == 0);
 	CU_ASSERT(env_metric(&env, 0, "pgoutbox_lanes_detached") == 0);
 	TAP_INT(env_int(&env, "SELECT count(*) FROM pgoutbox.parked"), 0);
