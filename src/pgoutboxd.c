@@ -29,6 +29,7 @@
 #define LOOP_STALL_US 10000000
 #define OUTAGE_THRESHOLD_US 10000000
 #define STATUS_US 1000000
+#define STOP_MARGIN_US 10000000 /* beside outbox.stop_timeout: the last settlements, and what ends after the loop */
 
 static const char usage[] =
 	"Usage: pgoutboxd [-c FILE] [OPTION]\n"
@@ -72,6 +73,7 @@ on_signal(void *ctx, int signo)
 	}
 	log_write(&d->log, LOG_NOTICE, "stopping", "stopping on %s", signo == SIGINT ? "SIGINT" : "SIGTERM");
 	notify_stopping(d->notify);
+	notify_extend_timeout(d->notify, d->cfg.outbox.stop_timeout_ms * 1000 + STOP_MARGIN_US);
 	relay_stop(d->relay);
 }
 

@@ -1,0 +1,118 @@
+/* The daemon as a service manager sees it, with neither a PostgreSQL nor a Kafka in reach. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "support/proc.h"
+#include "support/tap.h"
+
+static char directory[64], socket_path[96], config_path[96], log_path[96];
+static int manager = -1;
+static struct proc daemon_proc;
+
+static void
+setup(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	snprintf(directory, sizeof(directory), "/tmp/test_pgoutboxd.XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+	snprintf(socket_path, sizeof(socket_path), "%s/notify", directory);
+	snprintf(config_path, sizeof(config_path), "%s/config.yaml", directory);
+	snprintf(log_path, sizeof(log_path), "%s/log", directory);
+	memcpy(a.sun_path, socket_path, strlen(socket_path));
+	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	TAP_INT_FATAL(bind(manager, (struct sockaddr *)&a, sizeof(a)), 0);
+	setenv("NOTIFY_SOCKET", socket_path, 1);
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	daemon_proc = PROC_NONE;
+}
+
+static void
+teardown(void)
+{
+	proc_kill(&daemon_proc);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	close(manager);
+	unlink(socket_path);
+	unlink(config_path);
+	unlink(log_path);
+	rmdir(directory);
+}
+
+static void
+start_daemon(const char *outbox_lines)
+{
+	const char *const argv[] = {"./pgoutboxd", "-c", config_path, NULL};
+	FILE *f = fopen(config_path, "w");
+	struct error err;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fprintf(f, "database:\n  conninfo: \"host=%s dbname=app user=pgoutboxd\"\nkafka:\n  brokers: \"127.0.0.1:1\"\n"
+	        "http:\n  listen: off\n%s", directory, outbox_lines);
+	fclose(f);
+	TAP_INT_FATAL(proc_start(&daemon_proc, log_path, argv, &err), 0);
+}
+
+/* Waits for a datagram that begins like this; others are passed by. False: it has not come. */
+static bool
+told(const char *start, char ret_text[static 512])
+{
+	int64_t until_us = clock_mono_us() + 30000000;
+	struct pollfd p = {.fd = manager, .events = POLLIN};
+
+	while (clock_mono_us() < until_us) {
+		if (poll(&p, 1, 100) <= 0)
+			continue;
+		ssize_t len = recv(manager, ret_text, 511, 0);
+		ret_text[len < 0 ? 0 : len] = '\0';
+		if (strncmp(ret_text, start, strlen(start)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+says_how_it_is(void)
+{
+	char text[512];
+
+	start_daemon("");
+	CU_ASSERT_FATAL(told("READY=1", text));
+	CU_ASSERT(told("WATCHDOG=1", text));
+	CU_ASSERT_FATAL(told("STATUS=", text));
+	TAP_HAS(text, "PostgreSQL ");
+	TAP_HAS(text, "Kafka ");
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+}
+
+/* As long as the drain may take, whatever TimeoutStopSec says. */
+static void
+asks_for_the_time_to_drain(void)
+{
+	char text[512];
+
+	start_daemon("outbox:\n  stop_timeout: 7m\n");
+	CU_ASSERT_FATAL(told("READY=1", text));
+	proc_signal(&daemon_proc, SIGTERM);
+	CU_ASSERT_FATAL(told("STOPPING=1", text));
+	CU_ASSERT_FATAL(told("EXTEND_TIMEOUT_USEC=", text));
+	TAP_STR(text, "EXTEND_TIMEOUT_USEC=430000000");
+	TAP_INT(proc_wait(&daemon_proc, 30000), 0);
+}
+
+int
+main(void)
+{
+	tap_suite_fixture("pgoutboxd", setup, teardown);
+	tap_test("tells the service manager how it is", says_how_it_is);
+	tap_test("asks for the time that a drain may take", asks_for_the_time_to_drain);
+	return tap_run();
+}
