@@ -75,12 +75,20 @@ libpgoutbox_a_SOURCES = \
 	src/config/syntax.h \
 	src/config/value.c \
 	src/config/value.h \
+	src/ctl/arguments.c \
+	src/ctl/arguments.h \
 	src/ctl/parked.c \
+	src/ctl/progress.c \
+	src/ctl/progress.h \
 	src/ctl/report.c \
 	src/ctl/report.h \
 	src/ctl/setup.c \
 	src/ctl/table.c \
 	src/ctl/table.h \
+	src/ctl/term.c \
+	src/ctl/term.h \
+	src/ctl/usage.c \
+	src/ctl/usage.h \
 	src/ctl/verb.c \
 	src/ctl/verb.h \
 	src/metrics/exposition.c \

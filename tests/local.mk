@@ -29,8 +29,12 @@ UNIT_TESTS = \
 	tests/unit/config/test_suggest \
 	tests/unit/config/test_syntax \
 	tests/unit/config/test_value \
+	tests/unit/ctl/test_arguments \
+	tests/unit/ctl/test_progress \
 	tests/unit/ctl/test_report \
 	tests/unit/ctl/test_table \
+	tests/unit/ctl/test_term \
+	tests/unit/ctl/test_usage \
 	tests/unit/ctl/test_verb \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \

@@ -10,31 +10,67 @@
 
 const struct verb verbs[] = {
 	{"init", "drnp", NULL, verb_init, "create what the daemon needs in the database",
-         "Creates schema pgoutbox, the outbox table if it is missing, the index that events are claimed\n"
-         "by, and grants the daemon's role what it needs. What is there already is left alone.\n"},
+         "Creates schema pgoutbox, the outbox table if it is missing, the index that\n"
+         "events are claimed by, and grants the daemon's role what it needs. What is\n"
+         "there already is left alone.\n"},
 	{"migrate", "d", NULL, verb_migrate, "bring schema pgoutbox to this program's version",
-         "Brings what an older pgoutboxctl created to this program's version, in one transaction.\n"},
+         "Brings what an older pgoutboxctl created to this program's version, in one\n"
+         "transaction.\n"},
 	{"check", "dr", NULL, verb_check, "find out whether table and rights serve",
-         "Looks at the table, its index, schema pgoutbox and the role's rights, and says for each\n"
-         "finding what to do. Changes nothing. The exit status is 78 if there are any.\n"},
+         "Looks at the table, its index, schema pgoutbox and the role's rights, and says\n"
+         "for each finding what to do. Changes nothing. The exit status is 78 if there\n"
+         "are any.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
-         "Lists the events that could never be sent as they are and wait for a decision, the oldest\n"
-         "first; with --all those that were decided about, too. WAITING is how many later events of\n"
-         "the key are unsent, as far as a look at the next ones of its lane tells.\n"},
+         "Lists the events that could never be sent as they are and wait for a decision,\n"
+         "the oldest first; with --all those that were decided about, too. WAITING is how\n"
+         "many later events of the key are unsent, as far as a look at the next ones of\n"
+         "its lane tells.\n"},
 	{"parked show", "dPj", "ID", verb_parked_show, "show one of them",
-         "Shows one parked event with its reason, the row as it was, and how many events wait behind\n"
-         "it. The payload may be confidential, so it is shown only if --payload asks for it.\n"},
+         "Shows one parked event with its reason, the row as it was, and how many events\n"
+         "wait behind it. The payload may be confidential, so it is shown only if\n"
+         "--payload asks for it.\n"},
 	{"parked retry", "dktRaj", "ID... | --all", verb_parked_retry, "offer parked events again, unchanged",
-         "Makes the events unsent again, once their cause was mended: the topic takes larger messages\n"
-         "now, say. They go out before whatever of their keys waits behind them; where later events of\n"
-         "the key went out already (poison: skip), they come late. One that fails again is parked again.\n"
-         "All that is named is done, or nothing.\n"},
+         "Makes the events unsent again, once their cause was mended: the topic takes\n"
+         "larger messages now, say. They go out before whatever of their keys waits\n"
+         "behind them; where later events of the key went out already (poison: skip),\n"
+         "they come late. One that fails again is parked again. All that is named is\n"
+         "done, or nothing.\n"},
 	{"parked skip", "dktRajy", "ID... | --all", verb_parked_skip, "give parked events up for good",
-         "The events are never sent. They stay in pgoutbox.parked, marked, and the events of their keys\n"
-         "go on. Without --yes it says what would be given up, and does nothing.\n"},
+         "The events are never sent. They stay in pgoutbox.parked, marked, and the events\n"
+         "of their keys go on. Without --yes it says what would be given up, and does\n"
+         "nothing.\n"},
 };
 
 const size_t verbs_count = sizeof(verbs) / sizeof(verbs[0]);
+
+/* How many of the words name the verb; 0 = another. */
+static int
+words_of(const struct verb *verb, char *const *words, int count)
+{
+	const char *space = strchr(verb->name, ' ');
+	size_t first = space != NULL ? (size_t)(space - verb->name) : strlen(verb->name);
+
+	if (strlen(words[0]) != first || memcmp(words[0], verb->name, first) != 0)
+		return 0;
+	if (space == NULL)
+		return 1;
+	return count > 1 && strcmp(words[1], space + 1) == 0 ? 2 : 0;
+}
+
+const struct verb *
+verb_find(struct arguments *args)
+{
+	for (size_t i = 0; i < verbs_count; i++) {
+		int n = words_of(&verbs[i], args->operands, args->operands_count);
+
+		if (n == 0)
+			continue;
+		args->operands += n;
+		args->operands_count -= n;
+		return &verbs[i];
+	}
+	return NULL;
+}
 
 int
 verb_fail(const struct error *err)

@@ -1,4 +1,4 @@
-/* verb.h - what the tool can do: the table of verbs, what they are told, and what they share. */
+/* verb.h - what the tool can do: the table of verbs, and what they share. */
 #ifndef PGOUTBOX_CTL_VERB_H
 #define PGOUTBOX_CTL_VERB_H
 
@@ -8,22 +8,11 @@
 
 #include "base/error.h"
 #include "config/config.h"
-
-struct arguments {
-	const char *file;
-	const char *database; /* NULL = the configuration's */
-	const char *role;     /* NULL = the configuration's */
-	const char *key, *topic, *reason_like; /* NULL = any */
-	const char *limit;    /* NULL = the verb's own */
-	bool notify, print_sql, json, payload, all, yes;
-	bool help, version;
-	char *const *operands; /* behind the verb */
-	int operands_count;
-};
+#include "ctl/arguments.h"
 
 struct verb {
 	const char *name;    /* one word, or two */
-	const char *options; /* the letters of those it takes, see verb_options */
+	const char *options; /* the letters of those it takes, see argument_rows */
 	const char *operands; /* for the usage line; NULL = takes none */
 	int (*run)(const struct arguments *args, const struct config *cfg); /* returns an exit status */
 	const char *sentence;
@@ -32,6 +21,9 @@ struct verb {
 
 extern const struct verb verbs[];
 extern const size_t verbs_count;
+
+/* The verb that the operands begin with, whose words leave them; NULL when there is none. */
+const struct verb *verb_find(struct arguments *args);
 
 /* Tells people what is wrong and what to do, on standard error. Returns the exit status. */
 int verb_fail(const struct error *err);

@@ -106,7 +106,11 @@ test_arguments(void)
 	expect(EX_USAGE, "usage: pgoutboxctl", NULL, NULL, NULL, NULL);
 	expect(EX_USAGE, "check takes no option --notify", "check", "--notify", NULL, NULL);
 	expect(EX_USAGE, "migrate takes no option --role", "migrate", "--role=x", "--database=y", NULL);
-	expect(EX_USAGE, "usage: ", "check", "--nonsense", NULL, NULL);
+	expect(EX_USAGE, "hint: \"pgoutboxctl --help\", or --help behind a verb, lists the options", "check", "--nonsense",
+	       NULL, NULL);
+	expect(EX_USAGE, "hint: there are parked list, parked show, parked retry, parked skip\n", "parked", NULL, NULL,
+	       NULL);
+	expect(EX_OK, "  parked skip   give parked events up", "parked", "--help", NULL, NULL);
 	expect(EX_OK, "--print-sql", "init", "--help", NULL, NULL);
 	expect(EX_OK, "usage: pgoutboxctl", "--help", NULL, NULL, NULL);
 	expect(EX_OK, "pgoutboxctl ", "version", NULL, NULL, NULL);

