@@ -108,11 +108,8 @@ usage_tell_unknown(char *const *words, int count)
 {
 	bool family = usage_is_family(words[0]);
 
-	if (family && count == 1)
-		fprintf(stderr, "pgoutboxctl: \"%s\" takes a verb of its own\n", words[0]);
-	else
-		fprintf(stderr, "pgoutboxctl: there is no verb \"%s%s%s\"\n", words[0], count > 1 ? " " : "",
-		        count > 1 ? words[1] : "");
+	fprintf(stderr, "pgoutboxctl: there is no verb \"%s%s%s\"\n", words[0], count > 1 ? " " : "",
+	        count > 1 ? words[1] : "");
 	if (family)
 		fputs("hint: there are ", stderr);
 	for (size_t i = 0, n = 0; i < verbs_count; i++)
