@@ -199,7 +199,9 @@ libpgoutbox_a_SOURCES = \
 	src/source/sqlstate.c \
 	src/source/sqlstate.h \
 	src/source/statements.c \
-	src/source/statements.h
+	src/source/statements.h \
+	src/source/stats.c \
+	src/source/stats.h
 
 # sql/ is the single source of what the programs say to PostgreSQL when they set things up.
 EMBEDDED_SQL = \

@@ -88,7 +88,7 @@ on_members(void *ctx, const struct keeper_members *m)
 }
 
 static void
-on_stats(void *ctx, const struct keeper_stats *st)
+on_stats(void *ctx, const struct stats *st)
 {
 	struct upkeep *u = ctx;
 	struct metrics_scope *m = u->opt->metrics;

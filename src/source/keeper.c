@@ -96,26 +96,12 @@ text_of(struct keeper *k, const struct buf *b)
 	return buf_str(b);
 }
 
-/* Per lane: the number of unsent rows up to a cap, and the first of them. */
 static void
 prepare_stats(struct keeper *k)
 {
-	const struct layout *lo = &k->layout;
-	const char *id = lo->columns[COL_ID].quoted;
-	const char *created = lo->columns[COL_CREATED_AT].quoted;
-	struct buf where __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 
-	statements_lane_condition(&where, lo, "u.lane");
-	buf_printf(&sql,
-	           "SELECT c.n, c.last, f.id, (extract(epoch FROM f.created) * 1000000)::bigint, (SELECT max(%s) FROM %s),"
-	           " pg_total_relation_size(%" PRIu32 ") FROM unnest($1::int[], $2::bigint[]) u(lane, from_id),"
-	           " LATERAL (SELECT count(*) AS n, max(x.id) AS last FROM (SELECT t.%s AS id FROM %s t WHERE %s AND t.%s >= u.from_id"
-	           " ORDER BY t.%s LIMIT $3::bigint) x) c"
-	           " LEFT JOIN LATERAL (SELECT t.%s AS id, %s%s::timestamptz AS created FROM %s t WHERE %s AND t.%s >= u.from_id"
-	           " ORDER BY t.%s LIMIT 1) f ON true",
-	           id, lo->relation, lo->relation_oid, id, lo->relation, text_of(k, &where), id, id, id, created != NULL ? "t." : "",
-	           created != NULL ? created : "NULL", lo->relation, text_of(k, &where), id, id);
+	stats_text(&k->layout, &sql);
 	session_prepare(k->session, "stats", text_of(k, &sql));
 }
 
@@ -259,60 +245,25 @@ members_came(struct keeper *k, struct round *r)
 	k->events.members(k->events.ctx, &m);
 }
 
-static int
-lane_cap(const struct keeper *k)
-{
-	return (KEEPER_COUNT_CAP + k->layout.lanes - 1) / k->layout.lanes;
-}
-
 static void
 ask_stats(struct keeper *k, int64_t now_us)
 {
+	struct stats_params params __attribute__((cleanup(stats_params_done))) = STATS_PARAMS_INIT;
 	int64_t from_ids[LANES_MAX];
-	struct buf lanes __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct buf ids __attribute__((cleanup(buf_done))) = BUF_INIT;
-	char cap[24];
-	const char *values[3];
 
 	k->events.hints(k->events.ctx, from_ids);
-	for (int i = 0; i < k->layout.lanes; i++) {
-		buf_printf(&lanes, "%c%d", i == 0 ? '{' : ',', i);
-		buf_printf(&ids, "%c%" PRId64, i == 0 ? '{' : ',', from_ids[i]);
-	}
-	buf_add_char(&lanes, '}');
-	buf_add_char(&ids, '}');
-	snprintf(cap, sizeof(cap), "%d", lane_cap(k));
-	values[0] = text_of(k, &lanes);
-	values[1] = text_of(k, &ids);
-	values[2] = cap;
+	if (!stats_bind(&params, &k->layout, from_ids))
+		session_spoil(k->session);
 	k->duty = DUTY_STATS;
-	session_execute(k->session, "stats", 3, values, NULL, NULL);
+	session_execute(k->session, "stats", STATS_PARAMS, params.values, NULL, NULL);
 	session_round_send(k->session, now_us);
 }
 
 static void
 stats_came(struct keeper *k, struct round *r)
 {
-	const PGresult *res = r->results[0];
-	struct keeper_stats st = {.pending_exact = true};
-	int rows = PQntuples(res);
-	int64_t first_id = INT64_MAX;
+	struct stats st = stats_read(&k->layout, r->results[0]);
 
-	for (int row = 0; row < rows; row++) {
-		int64_t n = column_int(res, row, 0);
-
-		st.pending += n;
-		st.table_bytes = column_int(res, row, 5);
-		/* Beyond the cap, ids tell: an upper bound, since some may be sent already or were never used. */
-		if (n >= lane_cap(k)) {
-			st.pending += (column_int(res, row, 4) - column_int(res, row, 1)) / k->layout.lanes;
-			st.pending_exact = false;
-		}
-		if (!PQgetisnull(res, row, 2) && column_int(res, row, 2) < first_id) {
-			first_id = column_int(res, row, 2);
-			st.oldest_unsent_us = PQgetisnull(res, row, 3) ? -1 : column_int(res, row, 3);
-		}
-	}
 	k->stats_next_us = clock_mono_us() + (r->elapsed_us * STATS_SHARE > STATS_US ? r->elapsed_us * STATS_SHARE : STATS_US);
 	k->events.stats(k->events.ctx, &st);
 }

@@ -14,8 +14,7 @@
 #include "base/watch.h"
 #include "source/bell.h"
 #include "source/lane.h"
-
-#define KEEPER_COUNT_CAP 10001 /* pending events are counted up to this over all lanes, and estimated beyond */
+#include "source/stats.h"
 
 struct keeper_options {
 	const struct session_options *session;
@@ -33,18 +32,11 @@ struct keeper_members {
 	uint64_t parked_sign; /* changes when the set of parked events does */
 };
 
-struct keeper_stats {
-	int64_t pending;
-	bool pending_exact;
-	int64_t oldest_unsent_us; /* created_at of the oldest unsent event by id, Unix time; 0 = none, -1 = the table does not tell */
-	int64_t table_bytes;      /* with indexes and TOAST */
-};
-
 struct keeper_events {
 	void (*layout)(void *ctx, const struct layout *lo); /* checked; belongs to the keeper until the next open */
 	void (*misfit)(void *ctx, const struct error *err); /* the table or the rights do not fit; the session is closed */
 	void (*members)(void *ctx, const struct keeper_members *m);
-	void (*stats)(void *ctx, const struct keeper_stats *st);
+	void (*stats)(void *ctx, const struct stats *st);
 	void (*pruned)(void *ctx, int64_t rows);
 	void (*lost)(void *ctx, const struct error *err);
 	/* Statistics or pruning failed and will be tried again; all else goes on. */

@@ -344,7 +344,7 @@ static void
 test_figures(void)
 {
 	struct keeper_members m = {.relays = 2, .quota = 3, .parked = 9};
-	struct keeper_stats st = {.pending = 12, .pending_exact = true, .oldest_unsent_us = 44, .table_bytes = 8192};
+	struct stats st = {.pending = 12, .pending_exact = true, .oldest_unsent_us = 44, .table_bytes = 8192};
 	int64_t hints[LANES_MAX];
 
 	keeper.events.members(keeper.events.ctx, &m);

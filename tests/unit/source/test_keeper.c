@@ -7,7 +7,7 @@ static struct keeper *k;
 static int layouts, misfits, losts, put_offs, members, stats, pruned_calls;
 static int64_t pruned_rows;
 static struct keeper_members last_members;
-static struct keeper_stats last_stats;
+static struct stats last_stats;
 static struct error last_error;
 static int layout_fails; /* an error's kind */
 static bool with_sent_at;
@@ -73,7 +73,7 @@ on_test_members(void *ctx, const struct keeper_members *m)
 }
 
 static void
-on_test_stats(void *ctx, const struct keeper_stats *new_stats)
+on_test_stats(void *ctx, const struct stats *new_stats)
 {
 	(void)ctx;
 	last_stats = *new_stats;
