@@ -1,0 +1,25 @@
+# The benchmark: make bench, make bench BENCH="drain latency", make bench BENCH=full. See bench/bench.
+BENCHES = \
+	bench/drain
+
+check_LIBRARIES += libbench.a
+libbench_a_SOURCES = \
+	bench/cpu.c \
+	bench/cpu.h \
+	bench/drain_run.c \
+	bench/drain_run.h \
+	bench/options.c \
+	bench/options.h \
+	bench/say.c \
+	bench/say.h \
+	bench/world.c \
+	bench/world.h
+libbench_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+
+EXTRA_PROGRAMS += $(BENCHES)
+CLEANFILES += $(BENCHES)
+BENCH_LDADD = libbench.a $(LDADD) -lm
+
+bench_drain_SOURCES = bench/drain.c
+bench_drain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_drain_LDADD = $(BENCH_LDADD)

@@ -1,0 +1,21 @@
+/* options.h - what the programs that drain may be told on the command line. */
+#ifndef PGOUTBOX_BENCH_OPTIONS_H
+#define PGOUTBOX_BENCH_OPTIONS_H
+
+#include "bench/drain_run.h"
+
+struct options {
+	struct drain_options drain;
+	int rounds;
+	const char *part; /* what the figures are said to belong to */
+	const char *name; /* of the case; NULL = the program chooses */
+	bool ceiling;
+	bool quiet;
+	const char *only; /* one case of several; NULL = all */
+	int64_t scale;    /* sizes are divided by it */
+};
+
+/* Ends the program with status 64 on a wrong option, and with 0 after --help. */
+void options_read(int argc, char **argv, const char *summary, struct options *opt);
+
+#endif
