@@ -18,6 +18,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/parked_impl.h \
 	src/admin/script.c \
 	src/admin/script.h \
+	src/admin/survey.c \
+	src/admin/survey.h \
 	src/admin/target.c \
 	src/admin/target.h \
 	src/admin/texts.h \
@@ -77,12 +79,17 @@ libpgoutbox_a_SOURCES = \
 	src/config/value.h \
 	src/ctl/arguments.c \
 	src/ctl/arguments.h \
+	src/ctl/endpoint.c \
+	src/ctl/endpoint.h \
 	src/ctl/parked.c \
 	src/ctl/progress.c \
 	src/ctl/progress.h \
 	src/ctl/report.c \
 	src/ctl/report.h \
+	src/ctl/samples.c \
+	src/ctl/samples.h \
 	src/ctl/setup.c \
+	src/ctl/status.c \
 	src/ctl/table.c \
 	src/ctl/table.h \
 	src/ctl/term.c \
@@ -91,6 +98,10 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/usage.h \
 	src/ctl/verb.c \
 	src/ctl/verb.h \
+	src/ctl/verdict.c \
+	src/ctl/verdict.h \
+	src/ctl/words.c \
+	src/ctl/words.h \
 	src/metrics/exposition.c \
 	src/metrics/metrics.c \
 	src/metrics/metrics.def \

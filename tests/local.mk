@@ -30,12 +30,16 @@ UNIT_TESTS = \
 	tests/unit/config/test_syntax \
 	tests/unit/config/test_value \
 	tests/unit/ctl/test_arguments \
+	tests/unit/ctl/test_endpoint \
 	tests/unit/ctl/test_progress \
 	tests/unit/ctl/test_report \
+	tests/unit/ctl/test_samples \
 	tests/unit/ctl/test_table \
 	tests/unit/ctl/test_term \
 	tests/unit/ctl/test_usage \
 	tests/unit/ctl/test_verb \
+	tests/unit/ctl/test_verdict \
+	tests/unit/ctl/test_words \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
@@ -102,7 +106,8 @@ PG_TESTS = \
 	tests/pg/test_grants \
 	tests/pg/test_init \
 	tests/pg/test_lane \
-	tests/pg/test_parked
+	tests/pg/test_parked \
+	tests/pg/test_status
 
 # The rough ones stop, kill and freeze their servers, so both kinds may run side by side on servers of their own.
 E2E_CALM = \

@@ -79,8 +79,8 @@ usage_print(FILE *out)
 	}
 	fputs("  version       print the version\n\n", out);
 	print_options(out, "chV");
-	fputs("\nExit status: 0 done, 64 usage, 70 a defect, 74 output failed,\n"
-	      "75 try again, 78 something is to be mended.\n",
+	fputs("\nExit status: 0 done, 64 usage, 69 no relay runs, 70 a defect,\n"
+	      "74 output failed, 75 try again, 78 something is to be mended.\n",
 	      out);
 }
 

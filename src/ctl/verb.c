@@ -20,6 +20,12 @@ const struct verb verbs[] = {
          "Looks at the table, its index, schema pgoutbox and the role's rights, and says\n"
          "for each finding what to do. Changes nothing. The exit status is 78 if there\n"
          "are any.\n"},
+	{"status", "dj", NULL, verb_status, "tell how the outbox does, and whether it is relayed",
+         "Tells what the database knows: how much waits and since when, who owns the\n"
+         "lanes, sizes, what keeps vacuum from its work; and what the daemon's endpoint\n"
+         "(http.listen) says, where it answers. The exit status is 0 where the outbox is\n"
+         "relayed, 69 where no relay runs, 75 where one does but is not ready or a lane\n"
+         "has no owner.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision,\n"
          "the oldest first; with --all those that were decided about, too. WAITING is how\n"

@@ -41,6 +41,7 @@ int verb_finish(int status);
 int verb_init(const struct arguments *args, const struct config *cfg);
 int verb_migrate(const struct arguments *args, const struct config *cfg);
 int verb_check(const struct arguments *args, const struct config *cfg);
+int verb_status(const struct arguments *args, const struct config *cfg);
 int verb_parked_list(const struct arguments *args, const struct config *cfg);
 int verb_parked_show(const struct arguments *args, const struct config *cfg);
 int verb_parked_retry(const struct arguments *args, const struct config *cfg);

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "source/layout.h"
-#include "source/lane.h"
 
 #define STATS_COUNT_CAP 10001 /* pending events are counted up to this over all lanes, and estimated beyond */
 #define STATS_BOTTOM (INT64_MIN + 1)
