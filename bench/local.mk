@@ -1,9 +1,12 @@
 # The benchmark: make bench, make bench BENCH="drain latency", make bench BENCH=full. See bench/bench.
 BENCHES = \
+	bench/ceilings \
 	bench/drain
 
 check_LIBRARIES += libbench.a
 libbench_a_SOURCES = \
+	bench/ceiling_run.c \
+	bench/ceiling_run.h \
 	bench/cpu.c \
 	bench/cpu.h \
 	bench/drain_run.c \
@@ -20,6 +23,9 @@ EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 BENCH_LDADD = libbench.a $(LDADD) -lm
 
+bench_ceilings_SOURCES = bench/ceilings.c
+bench_ceilings_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_ceilings_LDADD = $(BENCH_LDADD)
 bench_drain_SOURCES = bench/drain.c
 bench_drain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_drain_LDADD = $(BENCH_LDADD)

@@ -122,3 +122,9 @@ options_read(int argc, char **argv, const char *summary, struct options *opt)
 		exit(64);
 	}
 }
+
+bool
+options_wants(const struct options *opt, const char *name)
+{
+	return opt->only == NULL || strcmp(opt->only, name) == 0;
+}

@@ -18,4 +18,6 @@ struct options {
 /* Ends the program with status 64 on a wrong option, and with 0 after --help. */
 void options_read(int argc, char **argv, const char *summary, struct options *opt);
 
+bool options_wants(const struct options *opt, const char *name); /* --only */
+
 #endif
