@@ -7,7 +7,8 @@
 #
 # unit         programs that need no server, and librdkafka's mock cluster
 # pg           against a throw-away PostgreSQL
-# e2e          the daemon between a throw-away PostgreSQL and a throw-away Apache Kafka
+# e2e          the daemon between a throw-away PostgreSQL and a throw-away Apache Kafka, and shortly the oldest and newest versions
+#              of both; "make matrix" does it at length
 # chaos        all parts hurt at random for a while, with three brokers; "make chaos" does the same for hours
 # sanitizers   unit and pg once more, built by clang with AddressSanitizer and UndefinedBehaviorSanitizer
 #
@@ -170,6 +171,7 @@ if wanted e2e; then
 		check "on PostgreSQL and Kafka" 1200 gcc "$support/side-by-side" \
 			"'$support/with-postgres' '$support/with-kafka' make -k run-e2e-calm" \
 			"'$support/with-postgres' '$support/with-kafka' make -k run-e2e-rough"
+	check "on other versions of both" 900 gcc make -k check-versions
 fi
 if wanted chaos; then
 	check "chaos" 600 gcc make check-chaos NODES=3 SECONDS=75 CHAOS="--seed 1"

@@ -137,7 +137,18 @@ E2E_ROUGH = \
 	tests/e2e/test_outage
 
 # test_brokers needs three brokers, as make check-chaos has them.
-E2E_TESTS = $(E2E_CALM) $(E2E_ROUGH) tests/e2e/test_brokers
+E2E_TESTS = $(E2E_CALM) $(E2E_ROUGH) tests/e2e/test_brokers tests/e2e/test_versions
+
+# make matrix runs these on other versions of the servers, check-versions one of them.
+VERSIONS_TESTS = \
+	tests/e2e/test_flow \
+	tests/e2e/test_late \
+	tests/e2e/test_crash \
+	tests/e2e/test_parked \
+	tests/e2e/test_sharing \
+	tests/e2e/test_versions \
+	$(PG_TESTS)
+VERSIONS = 3.9.2:14,15,16,17,18 4.3.1:14,18
 
 # The daemon once more, with means to hurt it that the product has nothing of. What is named here comes before the library's.
 E2E_VARIANTS = \
@@ -224,7 +235,7 @@ TESTS = tests/layers tests/man tests/sweep-list tests/systemd tests/test_coverag
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/coverage tests/layers tests/man tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/coverage tests/layers tests/man tests/matrix tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \
@@ -237,7 +248,9 @@ EXTRA_DIST += \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \
 	tests/support/pair.sh \
+	tests/support/pg-fetch.sh \
 	tests/support/pg.sh \
+	tests/support/postgres/pom.xml \
 	tests/support/sweep.def \
 	tests/support/tls.sh \
 	tests/support/workshop.sh \
@@ -260,6 +273,19 @@ check-pg: all $(check_LIBRARIES) $(PG_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-pg $(PG_TESTS)
 check-e2e: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-e2e $(E2E_TESTS)
+
+# The servers' versions; what each has to be fetched with is in tests/support. All of it takes half an hour.
+RUN_MATRIX = srcdir='$(srcdir)'; export srcdir; $(LOG_DRIVER) --color-tests no --enable-hard-errors yes --expect-failure no
+.PHONY: matrix check-versions
+matrix: e2e-programs $(PG_TESTS)
+	@$(RUN_MATRIX) --test-name matrix --log-file tests/matrix.log --trs-file tests/matrix.trs -- \
+		$(srcdir)/tests/matrix $(VERSIONS) -- $(VERSIONS_TESTS)
+	@! grep -E '^:test-result: (FAIL|ERROR|XPASS)' tests/matrix.trs
+check-versions: all $(check_LIBRARIES) tests/e2e/test_versions
+	@$(RUN_MATRIX) --test-name versions --log-file tests/versions.log --trs-file tests/versions.trs -- \
+		$(srcdir)/tests/matrix --skip-missing 4.3.1:14,18 -- tests/e2e/test_versions
+	@! grep -E '^:test-result: (FAIL|ERROR|XPASS)' tests/versions.trs
+CLEANFILES += tests/matrix.log tests/matrix.trs tests/versions.log tests/versions.trs
 
 # chaos starts its own servers and shows what it does; check-chaos is the same as one program of tests, for test.sh.
 SECONDS = 600

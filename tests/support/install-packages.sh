@@ -44,6 +44,7 @@ look() {
 		need maven command mvn
 		need procps command pgrep
 		need openssl command openssl
+		need xz-utils command xz
 		;;
 	clang)
 		need clang command clang

@@ -173,7 +173,10 @@ sandbox_program(const char *program, const char *const args[])
 	size_t count = 0;
 	int status;
 
-	snprintf(path, sizeof(path), "%s%s%s", dir != NULL ? dir : "", dir != NULL ? "/" : "", program);
+	/* servers of other versions come without programs for clients */
+	snprintf(path, sizeof(path), "%s/%s", dir != NULL ? dir : "", program);
+	if (dir == NULL || access(path, X_OK) != 0)
+		snprintf(path, sizeof(path), "%s", program);
 	argv[count++] = path;
 	for (size_t i = 0; args[i] != NULL && count < 31; i++)
 		argv[count++] = args[i];
