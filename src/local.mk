@@ -186,6 +186,8 @@ libpgoutbox_a_SOURCES = \
 	src/sink/send.c \
 	src/sink/sockets.c \
 	src/sink/sockets.h \
+	src/sink/statistics.c \
+	src/sink/statistics.h \
 	src/sink/topics.c \
 	src/sink/topics.h \
 	src/source/barrier.c \

@@ -78,6 +78,7 @@ UNIT_TESTS = \
 	tests/unit/sink/test_reach \
 	tests/unit/sink/test_redact \
 	tests/unit/sink/test_sockets \
+	tests/unit/sink/test_statistics \
 	tests/unit/sink/test_topics \
 	tests/unit/source/test_barrier \
 	tests/unit/source/test_bell \

@@ -28,6 +28,7 @@ struct outlet {
 	bool reachable;
 	int64_t last_report_us; /* or the first send after quiet */
 	int64_t down_since_us;
+	struct statistics statistics; /* this producer's last */
 };
 
 static void
@@ -97,11 +98,36 @@ on_log(void *ctx, int priority, const char *text)
 	log_write(o->opt.log, priority, "librdkafka", "%s", text);
 }
 
+/* A broker that left the cluster takes what it counted with it. */
+static uint64_t
+grown(int64_t now, int64_t before)
+{
+	return now > before ? (uint64_t)(now - before) : 0;
+}
+
+static void
+on_statistics(void *ctx, const struct statistics *st)
+{
+	struct outlet *o = ctx;
+	struct metrics_scope *m = o->opt.metrics;
+
+	metrics_set(m, METRIC_KAFKA_QUEUE_MESSAGES, st->queue_messages);
+	metrics_set(m, METRIC_KAFKA_QUEUE_BYTES, st->queue_bytes);
+	metrics_set(m, METRIC_KAFKA_REQUESTS_WAITING, st->requests_waiting);
+	metrics_set(m, METRIC_KAFKA_RTT, st->rtt_p99_us);
+	metrics_set(m, METRIC_KAFKA_THROTTLE, st->throttle_us);
+	metrics_add(m, METRIC_KAFKA_TIMEOUTS, grown(st->timeouts, o->statistics.timeouts));
+	metrics_add(m, METRIC_KAFKA_RETRIES, grown(st->retries, o->statistics.retries));
+	o->statistics = *st;
+}
+
 static int
 make_producer(struct outlet *o, struct error *err)
 {
-	struct producer_events events = {.report = on_report, .reachable = on_reachable, .fatal = on_fatal, .log = on_log, .ctx = o};
+	struct producer_events events = {.report = on_report, .reachable = on_reachable, .fatal = on_fatal, .log = on_log,
+	                                 .statistics = on_statistics, .ctx = o};
 
+	o->statistics = (struct statistics){0};
 	if (producer_new(&o->opt.producer, &events, &o->producer, err) != 0)
 		return -1;
 	if (loop_add(o->opt.loop, producer_watch(o->producer), err) != 0) {

@@ -73,6 +73,7 @@ on_lost(void *ctx, const struct error *err)
 {
 	struct upkeep *u = ctx;
 
+	metrics_unset(u->opt->metrics, METRIC_PRUNED_UP);
 	serves_not(u, err);
 	link_down(&u->link);
 }
@@ -96,6 +97,11 @@ on_stats(void *ctx, const struct stats *st)
 	metrics_set(m, METRIC_PENDING_EVENTS, st->pending);
 	metrics_set(m, METRIC_PENDING_EXACT, st->pending_exact);
 	metrics_set(m, METRIC_TABLE_BYTES, st->table_bytes);
+	metrics_set(m, METRIC_TABLE_DEAD_ROWS, st->dead_rows);
+	metrics_set(m, METRIC_TABLE_LIVE_ROWS, st->live_rows);
+	/* A table that was emptied has none, though its sequence goes on. */
+	if (st->last_id > (int64_t)metrics_get(m, METRIC_HIGHEST_ID, 0))
+		metrics_set(m, METRIC_HIGHEST_ID, st->last_id);
 	if (st->oldest_unsent_us >= 0)
 		metrics_set(m, METRIC_OLDEST_UNSENT, st->oldest_unsent_us);
 	else
@@ -108,6 +114,14 @@ on_pruned(void *ctx, int64_t rows)
 	struct upkeep *u = ctx;
 
 	metrics_add(u->opt->metrics, METRIC_EVENTS_PRUNED, (uint64_t)rows);
+}
+
+static void
+on_pruned_up(void *ctx)
+{
+	struct upkeep *u = ctx;
+
+	metrics_set(u->opt->metrics, METRIC_PRUNED_UP, clock_wall_us());
 }
 
 static void
@@ -155,7 +169,7 @@ upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct plan
 		.relay_number = draw_number(),
 	};
 	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,
-	                           .pruned = on_pruned, .put_off = on_put_off, .lost = on_lost, .hints = on_hints, .ctx = u};
+	                           .pruned = on_pruned, .pruned_up = on_pruned_up, .put_off = on_put_off, .lost = on_lost, .hints = on_hints, .ctx = u};
 
 	*u = (struct upkeep){.opt = opt, .events = *events, .keeper = keeper_new(&ko, &ke)};
 	if (u->keeper == NULL)

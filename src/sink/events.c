@@ -207,6 +207,20 @@ take_limit(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 	}
 }
 
+static void
+take_statistics(struct producer *p, rd_kafka_event_t *event)
+{
+	struct statistics st;
+	struct error err;
+
+	if (p->events.statistics == NULL)
+		return;
+	if (statistics_read(rd_kafka_event_stats(event), &st, &err) != 0)
+		p->events.log(p->events.ctx, LOG_DEBUG, err.message);
+	else
+		p->events.statistics(p->events.ctx, &st);
+}
+
 static size_t
 take_event(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 {
@@ -222,8 +236,11 @@ take_event(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 	case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
 		take_limit(p, event, now_us);
 		break;
+	case RD_KAFKA_EVENT_STATS:
+		take_statistics(p, event);
+		break;
 	default:
-		break; /* statistics that the user switched on */
+		break;
 	}
 	return 1;
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/watch.h"
 #include "model/message.h"
+#include "sink/statistics.h"
 
 /* What a failed report, or a failed send, asks for. */
 enum send_class {
@@ -48,6 +49,8 @@ struct producer_events {
 	void (*fatal)(void *ctx, const char *reason);
 	/* librdkafka's own log lines, syslog priority. */
 	void (*log)(void *ctx, int priority, const char *text);
+	/* Every statistics.interval.ms, five seconds unless the user set another. NULL = not wanted. */
+	void (*statistics)(void *ctx, const struct statistics *st);
 	void *ctx;
 };
 

@@ -300,10 +300,13 @@ prune_came(struct keeper *k, struct round *r)
 	const PGresult *res = r->results[0];
 	int64_t now_us = clock_mono_us();
 	int64_t deleted, looked, old;
+	bool up;
 
 	if (!p->mine) {
 		p->mine = PQgetvalue(res, 0, 0)[0] == 't';
 		p->next_us = p->mine ? now_us : now_us + SHARED_LOCK_RETRY_US;
+		if (p->mine)
+			k->events.pruned_up(k->events.ctx);
 		return;
 	}
 	deleted = column_int(res, 0, 0);
@@ -316,13 +319,16 @@ prune_came(struct keeper *k, struct round *r)
 	p->next_us = now_us + r->elapsed_us * PRUNE_SHARE;
 	if (looked > 0)
 		p->ahead_id = column_int(res, 0, 2);
-	if (looked < PRUNE_ROWS || p->empty >= PRUNE_EMPTY_MAX) {
+	up = looked < PRUNE_ROWS || p->empty >= PRUNE_EMPTY_MAX;
+	if (up) {
 		p->next_us = now_us + PRUNE_PASS_US;
 		p->ahead_id = p->from_id;
 		p->empty = 0;
 	}
 	if (deleted > 0)
 		k->events.pruned(k->events.ctx, deleted);
+	if (up)
+		k->events.pruned_up(k->events.ctx);
 }
 
 static void

@@ -38,6 +38,8 @@ struct keeper_events {
 	void (*members)(void *ctx, const struct keeper_members *m);
 	void (*stats)(void *ctx, const struct stats *st);
 	void (*pruned)(void *ctx, int64_t rows);
+	/* It is this relay that prunes from now on, or nothing is left to prune for now. Until lost(). */
+	void (*pruned_up)(void *ctx);
 	void (*lost)(void *ctx, const struct error *err);
 	/* Statistics or pruning failed and will be tried again; all else goes on. */
 	void (*put_off)(void *ctx, const struct error *err);

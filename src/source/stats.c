@@ -21,12 +21,14 @@ add_text(const struct layout *lo, const char *limit, const char *last, struct bu
 		buf_printf(&where, " AND t.%s <= %s", id, limit);
 	buf_printf(sql,
 	           "SELECT c.n, c.last, f.id, (extract(epoch FROM f.created) * 1000000)::bigint, %s(SELECT max(%s) FROM %s)%s,"
-	           " pg_total_relation_size(%" PRIu32 ") FROM unnest($1::int[], $2::bigint[]) u(lane, from_id),"
+	           " pg_total_relation_size(%" PRIu32 "), pg_stat_get_dead_tuples(%" PRIu32 "), pg_stat_get_live_tuples(%" PRIu32 ")"
+	           " FROM unnest($1::int[], $2::bigint[]) u(lane, from_id),"
 	           " LATERAL (SELECT count(*) AS n, max(x.id) AS last FROM (SELECT t.%s AS id FROM %s t WHERE %s"
 	           " ORDER BY t.%s LIMIT $3::bigint) x) c"
 	           " LEFT JOIN LATERAL (SELECT t.%s AS id, %s%s::timestamptz AS created FROM %s t WHERE %s"
 	           " ORDER BY t.%s LIMIT 1) f ON true",
-	           limit[0] != '\0' ? "least(" : "", id, lo->relation, last, lo->relation_oid, id, lo->relation, buf_str(&where), id, id,
+	           limit[0] != '\0' ? "least(" : "", id, lo->relation, last,
+	           lo->relation_oid, lo->relation_oid, lo->relation_oid, id, lo->relation, buf_str(&where), id, id,
 	           created != NULL ? "t." : "", created != NULL ? created : "NULL", lo->relation, buf_str(&where), id);
 	sql->failed |= buf_failed(&where);
 }
@@ -90,6 +92,8 @@ stats_read(const struct layout *lo, const PGresult *res)
 		st.pending += n;
 		st.last_id = column_int(res, row, 4);
 		st.table_bytes = column_int(res, row, 5);
+		st.dead_rows = column_int(res, row, 6);
+		st.live_rows = column_int(res, row, 7);
 		/* Beyond the cap, ids tell: an upper bound, since some may be sent already or were never used. */
 		if (n >= lane_cap(lo)) {
 			st.pending += (column_int(res, row, 4) - column_int(res, row, 1)) / lo->lanes;

@@ -20,6 +20,7 @@ struct stats {
 	bool pending_exact;       /* else an upper bound: some ids up to the highest may be sent already, or were never used */
 	int64_t oldest_unsent_us; /* created_at of the oldest unsent event by id, Unix time; 0 = none, -1 = the table does not tell */
 	int64_t table_bytes;      /* with indexes and TOAST */
+	int64_t dead_rows, live_rows; /* as PostgreSQL's own statistics estimate them */
 	int64_t last_id;          /* the highest in the table; 0 = it is empty */
 };
 

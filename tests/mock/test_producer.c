@@ -662,16 +662,23 @@ test_refused_options(void)
 }
 
 static void
-test_statistics_are_harmless(void)
+test_statistics(void)
 {
-	struct producer_property stats = {"statistics.interval.ms", "100"};
+	struct producer_property stats[] = {{"statistics.interval.ms", "100"}, {"queue.buffering.max.ms", "300"}};
 	struct error err;
 
 	producer_free(rig.p);
-	TAP_INT_FATAL(rig_producer_with(&rig, rig.brokers, &stats, 1, &err), 0);
-	TAP_INT_FATAL(rig_send(&rig, "stats", "k", "v", NULL), 0);
-	rig_pump(&rig, 500);
-	TAP_INT(rig.reports[SEND_OK], 1);
+	TAP_INT_FATAL(rig_producer_with(&rig, rig.brokers, stats, 2, &err), 0);
+	rd_kafka_mock_broker_set_rtt(rig.cluster, 1, 60);
+	for (int i = 0; i < 10; i++)
+		TAP_INT_FATAL(rig_send(&rig, "stats", "k", "v", NULL), 0);
+	CU_ASSERT(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 10 && rig.worst.queue_messages > 0 && rig.worst.rtt_p99_us > 0));
+	/* the messages waited, and the broker took its time */
+	TAP_INT(rig.reports[SEND_OK], 10);
+	CU_ASSERT(rig.worst.queue_messages >= 1 && rig.worst.queue_messages <= 10);
+	CU_ASSERT(rig.worst.queue_bytes >= 2);
+	CU_ASSERT(rig.worst.rtt_p99_us >= 50000 && rig.worst.rtt_p99_us < 5000000);
+	TAP_INT(rig.worst.timeouts, 0);
 }
 
 int
@@ -708,6 +715,6 @@ main(void)
 	tap_test("a flood of reports is read to the end, in bounded turns", test_all_reports_are_read);
 	tap_test("librdkafka's own mock cluster can be asked for", test_own_mock_cluster);
 	tap_test("bad options are refused", test_refused_options);
-	tap_test("statistics do no harm", test_statistics_are_harmless);
+	tap_test("statistics tell of the queue and the broker", test_statistics);
 	return tap_run();
 }

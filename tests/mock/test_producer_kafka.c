@@ -187,7 +187,7 @@ send_numbers(const char *property, const char *value)
 	                               .queue_messages = 5000,
 	                               .queue_bytes = 64 << 20,
 	                               .batch_bytes = rig.batch_bytes};
-	struct producer_events events = {on_number, rig_on_reachable, rig_on_fatal, rig_on_log, &rig};
+	struct producer_events events = {on_number, rig_on_reachable, rig_on_fatal, rig_on_log, NULL, &rig};
 	struct error err;
 
 	producer_free(rig.p);

@@ -35,6 +35,8 @@ struct rig {
 	char fatal_reason[512];
 	char all_text[65536]; /* every reason and log line */
 	bool free_in_fatal;
+	int statistics;
+	struct statistics worst; /* of each figure the highest */
 };
 
 static inline void
@@ -102,6 +104,24 @@ rig_on_log(void *ctx, int priority, const char *text)
 }
 
 static inline void
+rig_on_statistics(void *ctx, const struct statistics *st)
+{
+	struct rig *rig = ctx;
+	struct statistics *w = &rig->worst;
+
+	rig->statistics++;
+	*w = (struct statistics){
+		.queue_messages = st->queue_messages > w->queue_messages ? st->queue_messages : w->queue_messages,
+		.queue_bytes = st->queue_bytes > w->queue_bytes ? st->queue_bytes : w->queue_bytes,
+		.requests_waiting = st->requests_waiting > w->requests_waiting ? st->requests_waiting : w->requests_waiting,
+		.rtt_p99_us = st->rtt_p99_us > w->rtt_p99_us ? st->rtt_p99_us : w->rtt_p99_us,
+		.throttle_us = st->throttle_us > w->throttle_us ? st->throttle_us : w->throttle_us,
+		.timeouts = st->timeouts,
+		.retries = st->retries,
+	};
+}
+
+static inline void
 rig_forget(struct rig *rig)
 {
 	memset(rig->reports, 0, sizeof rig->reports);
@@ -119,7 +139,7 @@ rig_producer_with(struct rig *rig, const char *brokers, const struct producer_pr
 	                               .queue_messages = 300000,
 	                               .queue_bytes = 256 << 20,
 	                               .batch_bytes = rig->batch_bytes};
-	struct producer_events events = {rig_on_report, rig_on_reachable, rig_on_fatal, rig_on_log, rig};
+	struct producer_events events = {rig_on_report, rig_on_reachable, rig_on_fatal, rig_on_log, rig_on_statistics, rig};
 
 	return producer_new(&opt, &events, &rig->p, err);
 }

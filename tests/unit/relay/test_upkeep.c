@@ -54,7 +54,7 @@ uint64_t
 metrics_get(const struct metrics_scope *s, enum metric id, unsigned label)
 {
 	(void)s;
-	TAP_INT(label, METRIC_SIDE_POSTGRESQL);
+	TAP_INT(label, id == METRIC_HIGHEST_ID ? 0 : METRIC_SIDE_POSTGRESQL);
 	return id == METRIC_OUTAGES ? counters[id] : (uint64_t)gauges[id];
 }
 
@@ -344,7 +344,8 @@ static void
 test_figures(void)
 {
 	struct keeper_members m = {.relays = 2, .quota = 3, .parked = 9};
-	struct stats st = {.pending = 12, .pending_exact = true, .oldest_unsent_us = 44, .table_bytes = 8192};
+	struct stats st = {.pending = 12, .pending_exact = true, .oldest_unsent_us = 44, .table_bytes = 8192,
+	                   .dead_rows = 5, .live_rows = 6, .last_id = 100};
 	int64_t hints[LANES_MAX];
 
 	keeper.events.members(keeper.events.ctx, &m);
@@ -356,12 +357,20 @@ test_figures(void)
 	TAP_INT(gauges[METRIC_PENDING_EXACT], 1);
 	TAP_INT(gauges[METRIC_OLDEST_UNSENT], 44);
 	TAP_INT(gauges[METRIC_TABLE_BYTES], 8192);
+	TAP_INT(gauges[METRIC_TABLE_DEAD_ROWS], 5);
+	TAP_INT(gauges[METRIC_TABLE_LIVE_ROWS], 6);
+	TAP_INT(gauges[METRIC_HIGHEST_ID], 100);
+	st.last_id = 0; /* it was emptied */
 	st.oldest_unsent_us = -1; /* the table does not tell */
 	keeper.events.stats(keeper.events.ctx, &st);
 	TAP_INT(gauges[METRIC_OLDEST_UNSENT], -99);
+	TAP_INT(gauges[METRIC_HIGHEST_ID], 100);
 	keeper.events.pruned(keeper.events.ctx, 70);
 	keeper.events.pruned(keeper.events.ctx, 7);
 	TAP_INT(counters[METRIC_EVENTS_PRUNED], 77);
+	wall_us = 12345;
+	keeper.events.pruned_up(keeper.events.ctx);
+	TAP_INT(gauges[METRIC_PRUNED_UP], 12345);
 	keeper.events.hints(keeper.events.ctx, hints);
 	TAP_INT(hints[0], 17);
 }

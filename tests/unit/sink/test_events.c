@@ -36,7 +36,7 @@ static struct rd_kafka_topic_s handle;
 static struct {
 	size_t reports[SEND_FATAL + 1];
 	size_t total;
-	int ups, downs, fatals, logs;
+	int ups, downs, fatals, logs, statistics;
 	int priority;
 	int64_t offset;
 	char text[600];
@@ -110,6 +110,12 @@ rd_kafka_event_log(rd_kafka_event_t *event, const char **facility, const char **
 	*text = event->text;
 	*priority = LOG_NOTICE;
 	return 0;
+}
+
+const char *
+rd_kafka_event_stats(rd_kafka_event_t *event)
+{
+	return event->text;
 }
 
 rd_kafka_resp_err_t
@@ -243,6 +249,14 @@ on_log(void *ctx, int priority, const char *text)
 }
 
 static void
+on_statistics(void *ctx, const struct statistics *st)
+{
+	(void)ctx;
+	seen.statistics++;
+	TAP_INT(st->queue_messages, 7);
+}
+
+static void
 setup(void)
 {
 	memset(&seen, 0, sizeof seen);
@@ -254,7 +268,7 @@ setup(void)
 	memcpy(topic->name, "orders", 7);
 	handle.t = topic;
 	p = (struct producer){.watch = {.fd = eventfd(0, EFD_NONBLOCK), .deadline_us = CLOCK_NEVER},
-	                      .events = {on_report, on_reachable, on_fatal, on_log, NULL},
+	                      .events = {on_report, on_reachable, on_fatal, on_log, on_statistics, NULL},
 	                      .topics = {.due_us = CLOCK_NEVER},
 	                      .reach = {REACH_UP, CLOCK_NEVER, CLOCK_NEVER},
 	                      .dead_due_us = CLOCK_NEVER,
@@ -498,7 +512,6 @@ test_log(void)
 
 	add_event(RD_KAFKA_EVENT_LOG)->text = "hello";
 	add_event(RD_KAFKA_EVENT_LOG);
-	add_event(RD_KAFKA_EVENT_STATS);
 	event = add_event(RD_KAFKA_EVENT_LOG);
 	event->text = "told by the error";
 	event->fatal = true;
@@ -590,6 +603,21 @@ test_plain_reason(void)
 	TAP_HAS(seen.text, "the broker's certificate is refused");
 }
 
+static void
+test_statistics(void)
+{
+	add_event(RD_KAFKA_EVENT_STATS)->text = "{\"msg_cnt\": 7}";
+	add_event(RD_KAFKA_EVENT_STATS)->text = "{";
+	fire(1);
+	TAP_INT(seen.statistics, 1);
+	TAP_INT(seen.logs, 1);
+	TAP_INT(seen.priority, LOG_DEBUG);
+	p.events.statistics = NULL;
+	add_event(RD_KAFKA_EVENT_STATS)->text = "{";
+	fire(2);
+	TAP_INT(seen.logs, 1);
+}
+
 int
 main(void)
 {
@@ -607,6 +635,7 @@ main(void)
 	tap_test("no secret is said", test_secrets);
 	tap_test("a refused certificate has a reason", test_plain_reason);
 	tap_test("limits", test_limit);
+	tap_test("statistics", test_statistics);
 	tap_test("the nearest deadline counts", test_deadline);
 	return tap_run();
 }

@@ -4,7 +4,7 @@
 #include "session_stand_in.h"
 
 static struct keeper *k;
-static int layouts, misfits, losts, put_offs, members, stats, pruned_calls;
+static int layouts, misfits, losts, put_offs, members, stats, pruned_calls, pruned_ups;
 static int64_t pruned_rows;
 static struct keeper_members last_members;
 static struct stats last_stats;
@@ -89,6 +89,13 @@ on_test_pruned(void *ctx, int64_t rows)
 }
 
 static void
+on_test_pruned_up(void *ctx)
+{
+	(void)ctx;
+	pruned_ups++;
+}
+
+static void
 on_test_lost(void *ctx, const struct error *err)
 {
 	(void)ctx;
@@ -119,11 +126,11 @@ setup(void)
 {
 	struct keeper_options opt = {.retention_ms = 60000, .relay_number = 5};
 	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .members = on_test_members,
-	                               .stats = on_test_stats, .pruned = on_test_pruned, .lost = on_test_lost,
+	                               .stats = on_test_stats, .pruned = on_test_pruned, .pruned_up = on_test_pruned_up, .lost = on_test_lost,
 	                               .put_off = on_test_put_off,
 	                               .hints = on_test_hints};
 
-	layouts = misfits = losts = put_offs = members = stats = pruned_calls = layout_fails = 0;
+	layouts = misfits = losts = put_offs = members = stats = pruned_calls = pruned_ups = layout_fails = 0;
 	pruned_rows = 0;
 	with_sent_at = true;
 	close_in_layout = false;
@@ -186,7 +193,7 @@ answer_stats(void)
 {
 	sleep_and_fire();
 	TAP_STR(buf_str(&sent), "stats/{0,1}/{10,-9223372036854775807}/5001 sync");
-	ANSWER(ROWS(6, "2", "20", "11", "5000", "100", "8192", "0", "~", "~", "~", "100", "8192"));
+	ANSWER(ROWS(8, "2", "20", "11", "5000", "100", "8192", "7", "9", "0", "~", "~", "~", "100", "8192", "7", "9"));
 }
 
 static void
@@ -212,6 +219,8 @@ test_stats(void)
 	CU_ASSERT_TRUE(last_stats.pending_exact);
 	TAP_INT(last_stats.oldest_unsent_us, 5000);
 	TAP_INT(last_stats.table_bytes, 8192);
+	TAP_INT(last_stats.dead_rows, 7);
+	TAP_INT(last_stats.live_rows, 9);
 }
 
 /* The next round of that duty; the others are answered as they come. */
@@ -227,7 +236,7 @@ until(const char *duty)
 		else if (strncmp(buf_str(&sent), "prune_lock", 10) == 0)
 			ANSWER(ROWS(1, "f"));
 		else
-			ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
+			ANSWER(ROWS(8, "0", "~", "~", "~", "~", "1", "0", "0"));
 	}
 	CU_FAIL_FATAL("that round never came");
 }
@@ -239,12 +248,12 @@ test_stats_estimate(void)
 	announce_it();
 	answer_members();
 	sleep_and_fire();
-	ANSWER(ROWS(6, "5001", "6000", "1000", "~", "7000", "1", "5001", "6500", "900", "~", "7000", "1"));
+	ANSWER(ROWS(8, "5001", "6000", "1000", "~", "7000", "1", "0", "0", "5001", "6500", "900", "~", "7000", "1", "0", "0"));
 	CU_ASSERT_FALSE(last_stats.pending_exact);
 	TAP_INT(last_stats.pending, 10002 + 500 + 250);
 	TAP_INT(last_stats.oldest_unsent_us, -1);
 	until("stats");
-	ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
+	ANSWER(ROWS(8, "0", "~", "~", "~", "~", "1", "0", "0"));
 	TAP_INT(last_stats.pending, 0);
 	TAP_INT(last_stats.oldest_unsent_us, 0);
 }
@@ -263,7 +272,9 @@ test_prune(void)
 	until("prune");
 	CU_ASSERT(now_us >= before_us + SHARED_LOCK_RETRY_US);
 	TAP_STR(buf_str(&sent), "prune_lock sync");
+	TAP_INT(pruned_ups, 0);
 	ANSWER(ROWS(1, "t"));
+	TAP_INT(pruned_ups, 1);
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
 	ANSWER(ROWS(5, "1000", "1000", "1000", "1000", "1000"));
@@ -275,7 +286,9 @@ test_prune(void)
 	until("prune");
 	TAP_STR(buf_str(&sent), "prune/2000/1000/60000 sync");
 	before_us = now_us;
+	TAP_INT(pruned_ups, 1);
 	ANSWER(ROWS(5, "0", "10", "2010", "0", "~"));
+	TAP_INT(pruned_ups, 2);
 	until("prune");
 	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
 	TAP_STR(buf_str(&sent), "prune/1200/1000/60000 sync");
@@ -300,8 +313,10 @@ test_prune_gives_up_where_nothing_is_old(void)
 	for (int i = 0; i < PRUNE_EMPTY_MAX; i++) {
 		until("prune");
 		before_us = now_us;
+		TAP_INT(pruned_ups, 1);
 		ANSWER(ROWS(5, "0", "1000", "5000", "0", "~"));
 	}
+	TAP_INT(pruned_ups, 2);
 	until("prune");
 	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
 	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
@@ -318,7 +333,7 @@ test_never_prunes(void)
 		if (strncmp(buf_str(&sent), "members", 7) == 0)
 			answer_quietly();
 		else
-			ANSWER(ROWS(6, "0", "~", "~", "~", "~", "1"));
+			ANSWER(ROWS(8, "0", "~", "~", "~", "~", "1", "0", "0"));
 	}
 }
 
