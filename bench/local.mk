@@ -1,7 +1,9 @@
 # The benchmark: make bench, make bench BENCH="drain latency", make bench BENCH=full. See bench/bench.
 BENCHES = \
 	bench/ceilings \
-	bench/drain
+	bench/drain \
+	bench/idle \
+	bench/latency
 
 check_LIBRARIES += libbench.a
 libbench_a_SOURCES = \
@@ -11,6 +13,8 @@ libbench_a_SOURCES = \
 	bench/cpu.h \
 	bench/drain_run.c \
 	bench/drain_run.h \
+	bench/latency_run.c \
+	bench/latency_run.h \
 	bench/options.c \
 	bench/options.h \
 	bench/say.c \
@@ -29,3 +33,9 @@ bench_ceilings_LDADD = $(BENCH_LDADD)
 bench_drain_SOURCES = bench/drain.c
 bench_drain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_drain_LDADD = $(BENCH_LDADD)
+bench_idle_SOURCES = bench/idle.c
+bench_idle_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_idle_LDADD = $(BENCH_LDADD)
+bench_latency_SOURCES = bench/latency.c
+bench_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_latency_LDADD = $(BENCH_LDADD)

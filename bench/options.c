@@ -24,6 +24,8 @@ static const struct option longs[] = {
 	{"quiet", no_argument, NULL, 'q'},
 	{"only", required_argument, NULL, 'o'},
 	{"scale", required_argument, NULL, 'S'},
+	{"seconds", required_argument, NULL, 'd'},
+	{"connections", required_argument, NULL, 'j'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -40,8 +42,10 @@ static const char help[] =
 	"  --part TEXT --case TEXT  how the figures are labelled\n"
 	"  --ceiling           runs the same statements with nobody publishing too, in each round\n"
 	"  --quiet             says no figures: to warm up the broker\n"
-	"  --only CASE         one case of several\n"
+	"  --only CASE,CASE    some cases of several\n"
 	"  --scale N           divides the sizes of all cases\n"
+	"  --seconds N         how long one measurement takes\n"
+	"  --connections N     of a writer\n"
 	"Run it under tests/with-postgres and tests/with-kafka, in a build directory.\n";
 
 static int64_t
@@ -100,6 +104,8 @@ read_one(int c, struct options *opt)
 	case 'C': opt->ceiling = true; break;
 	case 'q': opt->quiet = true; break;
 	case 'o': opt->only = optarg; break;
+	case 'd': opt->seconds = (double)number("seconds", optarg); break;
+	case 'j': opt->connections = (int)number("connections", optarg); break;
 	case 'S': opt->scale = number("scale", optarg); break;
 	default: exit(64);
 	}
@@ -126,5 +132,12 @@ options_read(int argc, char **argv, const char *summary, struct options *opt)
 bool
 options_wants(const struct options *opt, const char *name)
 {
-	return opt->only == NULL || strcmp(opt->only, name) == 0;
+	size_t len = strlen(name);
+
+	if (opt->only == NULL)
+		return true;
+	for (const char *at = opt->only; at != NULL; at = strchr(at, ','), at += at != NULL)
+		if (strncmp(at, name, len) == 0 && (at[len] == ',' || at[len] == '\0'))
+			return true;
+	return false;
 }

@@ -11,8 +11,10 @@ struct options {
 	const char *name; /* of the case; NULL = the program chooses */
 	bool ceiling;
 	bool quiet;
-	const char *only; /* one case of several; NULL = all */
+	const char *only; /* some cases of several, with commas; NULL = all */
 	int64_t scale;    /* sizes are divided by it */
+	double seconds;   /* that one measurement takes, where it is a matter of time */
+	int connections;  /* of a writer */
 };
 
 /* Ends the program with status 64 on a wrong option, and with 0 after --help. */
