@@ -232,11 +232,11 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/layers tests/man tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/docs tests/layers tests/man tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/coverage tests/layers tests/man tests/matrix tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/coverage tests/docs tests/layers tests/man tests/matrix tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \

@@ -16,6 +16,12 @@
 
 static const char *const files[] = {
 	"README.md",
+	"docs/concepts.md",
+	"docs/configuration.md",
+	"docs/install.md",
+	"docs/operations.md",
+	"docs/quickstart.md",
+	"docs/troubleshooting.md",
 	"man/pgoutbox.7",
 	"man/pgoutboxctl.8",
 	"man/pgoutboxd.8",
@@ -78,10 +84,11 @@ read_file(const char *name)
 }
 
 /* The table that init made, an event that is parked as number 1 and one behind it, one that was sent long ago; and what
- * the application has. The examples make tables of their own in the schema "example". */
+ * the application has, one transaction of which is open. The examples make tables of their own in the schema "example". */
 static void
-prepare(PGconn *db)
+prepare(PGconn *db, PGconn *application)
 {
+	sandbox_exec(application, "ROLLBACK");
 	sandbox_exec(db, "SET client_min_messages = warning;"
 	             "DROP SCHEMA IF EXISTS example, shop CASCADE; CREATE SCHEMA example; CREATE SCHEMA shop;"
 	             "DROP TABLE IF EXISTS public.account, public.handled;"
@@ -96,6 +103,7 @@ prepare(PGconn *db)
 	             " SELECT 'public.outbox_events'::regclass, id, aggregate_id, 'account', 'too large', to_jsonb(o)"
 	             " FROM public.outbox_events o WHERE id = 1;"
 	             "SET search_path = example, public");
+	sandbox_exec(application, "BEGIN; LOCK TABLE public.outbox_events IN ROW SHARE MODE");
 }
 
 static void
@@ -157,11 +165,14 @@ every_example_runs(void)
 		read_file(files[i]);
 	CU_ASSERT_FATAL(examples_count >= 10);
 	install(&sb);
+	PGconn *application = sandbox_open(sb.super);
+	sandbox_exec(application, "SET client_min_messages = error");
 	for (size_t i = 0; i < examples_count; i++) {
-		prepare(sb.db);
+		prepare(sb.db, application);
 		run(sb.db, &examples[i]);
 		buf_done(&examples[i].text);
 	}
+	PQfinish(application);
 }
 
 /* What is shown as the table is the one that init makes. */
@@ -175,7 +186,9 @@ the_table_is_the_one_of_init(void)
 	read_file("man/pgoutbox.7");
 	CU_ASSERT_FATAL(examples_count > 0);
 	TAP_HAS_FATAL(buf_str(&examples[0].text), "CREATE TABLE outbox_events");
-	prepare(sb.db);
+	PGconn *application = sandbox_open(sb.super);
+	prepare(sb.db, application);
+	PQfinish(application);
 	run(sb.db, &examples[0]);
 #define COLUMNS(schema)                                                                                                            \
 	"SELECT column_name, data_type, is_nullable, column_default, identity_generation, ordinal_position"                        \
