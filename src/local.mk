@@ -79,6 +79,7 @@ libpgoutbox_a_SOURCES = \
 	src/config/value.h \
 	src/ctl/arguments.c \
 	src/ctl/arguments.h \
+	src/ctl/drain.c \
 	src/ctl/endpoint.c \
 	src/ctl/endpoint.h \
 	src/ctl/parked.c \

@@ -104,6 +104,7 @@ PG_TESTS = \
 	tests/pg/test_audit \
 	tests/pg/test_ctl \
 	tests/pg/test_examples \
+	tests/pg/test_drain \
 	tests/pg/test_grants \
 	tests/pg/test_init \
 	tests/pg/test_lane \

@@ -19,6 +19,8 @@ const struct argument_row argument_rows[] = {
 	{'t', false, "topic", "TOPIC", FIELD(topic), "only events for this topic"},
 	{'R', false, "reason-like", "PAT", FIELD(reason_like), "only events whose reason is like this, by SQL's LIKE"},
 	{'l', false, "limit", "N", FIELD(limit), "so many at the most (default 100)"},
+	{'T', false, "timeout", "DURATION", FIELD(timeout), "give up after so long (30s, 5m; default: never)"},
+	{'N', false, "through-now", NULL, FIELD(through_now), "wait only for what is there at the start"},
 	{'a', false, "all", NULL, FIELD(all), "all of them; in a list, those decided about, too"},
 	{'P', false, "payload", NULL, FIELD(payload), "show the payload, too"},
 	{'y', false, "yes", NULL, FIELD(yes), "do what cannot be undone"},

@@ -13,7 +13,9 @@ struct arguments {
 	const char *role;     /* NULL = the configuration's */
 	const char *key, *topic, *reason_like; /* NULL = any */
 	const char *limit;    /* NULL = the verb's own */
+	const char *timeout;  /* NULL = for ever */
 	bool notify, print_sql, json, payload, all, yes;
+	bool through_now;
 	bool help, version;
 	char used[64];         /* the letters of the options that were given, but for those that every verb takes */
 	char *const *operands; /* behind the verb */

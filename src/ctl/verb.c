@@ -26,6 +26,13 @@ const struct verb verbs[] = {
          "(http.listen) says, where it answers. The exit status is 0 where the outbox is\n"
          "relayed, 69 where no relay runs, 75 where one does but is not ready or a lane\n"
          "has no owner.\n"},
+	{"drain", "dTN", NULL, verb_drain, "wait until nothing unsent is left",
+         "Waits until the table has no unsent event, for a switch-over or before a\n"
+         "maintenance; it sends nothing itself, the relays do. With --through-now it waits\n"
+         "only for what is there when it starts, where the application goes on writing.\n"
+         "The exit status is 0 when all is sent, 75 when --timeout was over, 69 when no\n"
+         "relay runs, 78 when what is left waits behind parked events. An outage is told\n"
+         "and waited for.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision,\n"
          "the oldest first; with --all those that were decided about, too. WAITING is how\n"
@@ -111,6 +118,26 @@ verb_number(const char *text, int64_t max)
 	errno = 0;
 	n = strtoll(text, &end, 10);
 	return *end == '\0' && errno == 0 && n >= 1 && n <= max ? n : -1;
+}
+
+int64_t
+verb_duration_ms(const char *text)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 9)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(text + digits, units[i].name) == 0) {
+			int64_t ms = strtoll(text, NULL, 10) * units[i].ms;
+
+			return ms <= INT64_C(3600000000) ? ms : -1;
+		}
+	return -1;
 }
 
 int

@@ -34,6 +34,9 @@ int verb_misused(const char *hint, const char *fmt, ...) __attribute__((format(p
 /* A whole number from 1 to max, or -1. */
 int64_t verb_number(const char *text, int64_t max);
 
+/* "500ms", "30s", "5m", "2h" as milliseconds, up to a thousand hours, or -1. */
+int64_t verb_duration_ms(const char *text);
+
 /* What was said must have reached its reader: else the status says so, unless there is worse to say. */
 int verb_finish(int status);
 
@@ -42,6 +45,7 @@ int verb_init(const struct arguments *args, const struct config *cfg);
 int verb_migrate(const struct arguments *args, const struct config *cfg);
 int verb_check(const struct arguments *args, const struct config *cfg);
 int verb_status(const struct arguments *args, const struct config *cfg);
+int verb_drain(const struct arguments *args, const struct config *cfg);
 int verb_parked_list(const struct arguments *args, const struct config *cfg);
 int verb_parked_show(const struct arguments *args, const struct config *cfg);
 int verb_parked_retry(const struct arguments *args, const struct config *cfg);

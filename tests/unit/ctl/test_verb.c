@@ -25,6 +25,24 @@ test_numbers(void)
 }
 
 static void
+test_durations(void)
+{
+	TAP_INT(verb_duration_ms("0s"), 0);
+	TAP_INT(verb_duration_ms("500ms"), 500);
+	TAP_INT(verb_duration_ms("30s"), 30000);
+	TAP_INT(verb_duration_ms("5m"), 300000);
+	TAP_INT(verb_duration_ms("1000h"), INT64_C(3600000000));
+	TAP_INT(verb_duration_ms("1001h"), -1);
+	TAP_INT(verb_duration_ms("999999999h"), -1);
+	TAP_INT(verb_duration_ms("9999999999s"), -1);
+	TAP_INT(verb_duration_ms("30"), -1);
+	TAP_INT(verb_duration_ms("s"), -1);
+	TAP_INT(verb_duration_ms("-1s"), -1);
+	TAP_INT(verb_duration_ms("1 s"), -1);
+	TAP_INT(verb_duration_ms("1sec"), -1);
+}
+
+static void
 test_table(void)
 {
 	for (size_t i = 0; i < verbs_count; i++) {
@@ -72,6 +90,7 @@ main(void)
 {
 	tap_suite("verb");
 	tap_test("numbers", test_numbers);
+	tap_test("durations", test_durations);
 	tap_test("the table", test_table);
 	tap_test("verbs of one word and of two", test_find);
 	return tap_run();
