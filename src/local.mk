@@ -60,9 +60,13 @@ libpgoutbox_a_SOURCES = \
 	src/config/document.h \
 	src/config/loader.c \
 	src/config/loader.h \
+	src/config/loader_impl.h \
+	src/config/loader_outboxes.c \
 	src/config/options.c \
 	src/config/options.def \
 	src/config/options.h \
+	src/config/outboxes.c \
+	src/config/outboxes.h \
 	src/config/password.c \
 	src/config/password.h \
 	src/config/quote.c \
@@ -82,6 +86,8 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/drain.c \
 	src/ctl/endpoint.c \
 	src/ctl/endpoint.h \
+	src/ctl/outboxes.c \
+	src/ctl/outboxes.h \
 	src/ctl/parked.c \
 	src/ctl/progress.c \
 	src/ctl/progress.h \
@@ -241,7 +247,7 @@ LIBPGOUTBOX = libpgoutbox.a \
 	$(LIBPQ_LIBS) $(RDKAFKA_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS)
 
 sbin_PROGRAMS += pgoutboxd
-pgoutboxd_SOURCES = src/pgoutboxd.c
+pgoutboxd_SOURCES = src/pgoutboxd.c src/pgoutboxd_run.c src/pgoutboxd_run.h
 pgoutboxd_LDADD = $(LIBPGOUTBOX)
 
 bin_PROGRAMS += pgoutboxctl

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "ctl/arguments.h"
+#include "ctl/outboxes.h"
 #include "ctl/usage.h"
 #include "ctl/verb.h"
 #include "relay/plan.h"
@@ -25,7 +26,7 @@ run_verb(const struct verb *verb, const struct arguments *args)
 	fputs(buf_str(&text), stderr);
 	config_problems_done(&problems);
 	if (rc == 0)
-		status = verb->run(args, &cfg);
+		status = outboxes_run(verb, args, &cfg);
 	config_done(&cfg);
 	return status;
 }

@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	tests/unit/config/test_document \
 	tests/unit/config/test_loader \
 	tests/unit/config/test_options \
+	tests/unit/config/test_outboxes \
 	tests/unit/config/test_password \
 	tests/unit/config/test_quote \
 	tests/unit/config/test_secret \
@@ -31,6 +32,7 @@ UNIT_TESTS = \
 	tests/unit/config/test_value \
 	tests/unit/ctl/test_arguments \
 	tests/unit/ctl/test_endpoint \
+	tests/unit/ctl/test_outboxes \
 	tests/unit/ctl/test_progress \
 	tests/unit/ctl/test_report \
 	tests/unit/ctl/test_samples \
@@ -121,6 +123,7 @@ E2E_CALM = \
 	tests/e2e/test_limits \
 	tests/e2e/test_mapping \
 	tests/e2e/test_network \
+	tests/e2e/test_outboxes \
 	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
@@ -158,6 +161,7 @@ E2E_VARIANTS = \
 	tests/support/pgoutboxd-sweep
 tests_support_pgoutboxd_failpoints_SOURCES = \
 	src/pgoutboxd.c \
+	src/pgoutboxd_run.c \
 	src/relay/outlet.c \
 	src/relay/pipe.c \
 	src/relay/publish.c \
@@ -167,7 +171,7 @@ tests_support_pgoutboxd_failpoints_SOURCES = \
 tests_support_pgoutboxd_failpoints_CPPFLAGS = $(AM_CPPFLAGS) -DPGOUTBOX_FAILPOINTS
 tests_support_pgoutboxd_failpoints_LDADD = $(LIBPGOUTBOX)
 
-tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c tests/support/sweep.c
+tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c src/pgoutboxd_run.c tests/support/sweep.c
 tests_support_pgoutboxd_sweep_LDFLAGS = $(AM_LDFLAGS) -Wl,@tests/support/sweep.wraps
 tests_support_pgoutboxd_sweep_LDADD = $(LIBPGOUTBOX)
 EXTRA_tests_support_pgoutboxd_sweep_DEPENDENCIES = tests/support/sweep.wraps

@@ -26,7 +26,7 @@
 #define ESCAPE_EXPANSION 6 /* a control byte becomes a \u00XX */
 
 struct line {
-	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + sizeof((struct error *)NULL)->hint)];
+	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + LOG_OUTBOX_MAX + sizeof((struct error *)NULL)->hint)];
 	size_t len;
 };
 
@@ -140,16 +140,20 @@ add_escaped_char(struct line *line, enum log_format format, const char *text, si
 }
 
 static void
-add_field(struct line *line, enum log_format format, const char *name, const char *text)
+add_cut_field(struct line *line, enum log_format format, const char *name, const char *text, size_t len)
 {
-	size_t len = strlen(text);
-
 	add_str(line, format == LOG_FORMAT_JSON ? ",\"" : " ");
 	add_str(line, name);
 	add_str(line, format == LOG_FORMAT_JSON ? "\":\"" : "=\"");
 	for (size_t i = 0; i < len;)
 		i += add_escaped_char(line, format, text + i, len - i);
 	add(line, "\"", 1);
+}
+
+static void
+add_field(struct line *line, enum log_format format, const char *name, const char *text)
+{
+	add_cut_field(line, format, name, text, strlen(text));
 }
 
 static void
@@ -222,6 +226,8 @@ make_line(struct line *line, const struct log *log, int priority, const char *id
 {
 	line->len = 0;
 	add_head(line, log, priority, id);
+	if (log->outbox != NULL)
+		add_cut_field(line, log->format, "outbox", log->outbox, utf8_whole(log->outbox, strnlen(log->outbox, LOG_OUTBOX_MAX)));
 	add_field(line, log->format, "msg", message);
 	if (hint[0] != '\0')
 		add_field(line, log->format, "hint", hint);

@@ -19,11 +19,15 @@ enum log_format {
 	LOG_FORMAT_JSON,   /* {"ts":"...","level":"info","id":"lane-owned","msg":"..."} */
 };
 
+#define LOG_OUTBOX_MAX 300
+
+/* A started log may be copied, to name an outbox; the copies end before log_stop(). */
 struct log {
 	int fd;
 	int level; /* entries above this priority number are dropped */
 	enum log_format format;
 	bool journal; /* begin each line with "<6>" and leave the timestamp to the journal */
+	const char *outbox; /* a field of each entry, cut after LOG_OUTBOX_MAX bytes; NULL = none. Borrowed */
 	struct log_writer *writer; /* NULL = callers write their lines themselves, and wait for fd as long as it takes */
 };
 

@@ -137,12 +137,34 @@ check_property_files(const struct config *cfg, struct config_problems *problems)
 		check_property_file(cfg, &cfg->kafka.property_files.items[i], problems);
 }
 
+/* Two relays of one table would only share its lanes. */
+static void
+check_tables(const struct config *cfg, struct config_problems *problems)
+{
+	for (size_t b = 0; b < cfg->outboxes_count; b++)
+		for (size_t a = 0; a < b; a++) {
+			const struct config *first = config_outbox(cfg, a), *second = config_outbox(cfg, b);
+
+			if (!syntax_same_table(first->outbox.table, second->outbox.table))
+				continue;
+			config_complain(second, "outbox.table", problems, CONFIG_ERROR,
+			                "\"%s\" is the table of %s already; name another", second->outbox.table,
+			                first->entry);
+			break;
+		}
+}
+
 void
 check_options(const struct config *cfg, struct config_problems *problems)
 {
-	check_poll(cfg, problems);
-	check_hold(cfg, problems);
-	check_columns(cfg, problems);
+	for (size_t i = 0; i < config_outboxes(cfg); i++) {
+		const struct config *outbox = config_outbox(cfg, i);
+
+		check_poll(outbox, problems);
+		check_hold(outbox, problems);
+		check_columns(outbox, problems);
+	}
+	check_tables(cfg, problems);
 	check_password(cfg, problems);
 	check_property_files(cfg, problems);
 }

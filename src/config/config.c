@@ -15,6 +15,7 @@
 #include "config/document.h"
 #include "config/loader.h"
 #include "config/options.h"
+#include "config/outboxes.h"
 #include "config/secret.h"
 #include "config/secret_files.h"
 
@@ -40,6 +41,7 @@ config_done(struct config *cfg)
 		else if (opt->kind == OPTION_PROPERTIES)
 			properties_done(field);
 	}
+	outboxes_done(cfg);
 	secret_wipe(cfg->database.password);
 	secret_wipe(cfg->database.sslpassword);
 	properties_done(&cfg->kafka.secrets);
@@ -48,6 +50,30 @@ config_done(struct config *cfg)
 	free(cfg->places);
 	free(cfg->file);
 	*cfg = (struct config){0};
+}
+
+static bool
+has_place(const struct config *cfg, const char *path)
+{
+	for (size_t i = 0; i < cfg->places_count; i++)
+		if (strcmp(cfg->places[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/* "outbox.lanes" of an entry of the list is "outboxes[1].lanes", unless only the section outbox says something of it. */
+static void
+print_path(const struct config *cfg, const char *path, struct buf *out)
+{
+	struct buf own __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	if (cfg->entry != NULL && strncmp(path, "outbox.", 7) == 0)
+		buf_printf(&own, "%s.%s", cfg->entry, path + 7);
+	else if (cfg->entry != NULL && strcmp(path, "kafka.topic") == 0)
+		buf_printf(&own, "%s.topic", cfg->entry);
+	if (own.len > 0 && (has_place(cfg, buf_str(&own)) || !has_place(cfg, path)))
+		path = buf_str(&own);
+	buf_add_str(out, path);
 }
 
 /* The longest path that is there: the option's own, or that of what it stands in. */
@@ -68,15 +94,18 @@ void
 config_complain(const struct config *cfg, const char *path, struct config_problems *problems, enum config_level level,
                 const char *fmt, ...)
 {
-	const struct config_place *place = find_place(cfg, path);
+	struct buf shown __attribute__((cleanup(buf_done))) = BUF_INIT;
+	const struct config_place *place;
 	char message[1152];
 	va_list ap;
 
+	print_path(cfg, path, &shown);
+	place = find_place(cfg, buf_str(&shown));
 	va_start(ap, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	config_problems_add(problems, level, cfg->file, place == NULL ? 0 : place->line,
-	                    place == NULL ? 0 : place->column, "%s: %s", path, message);
+	                    place == NULL ? 0 : place->column, "%s: %s", buf_str(&shown), message);
 }
 
 void
@@ -100,6 +129,7 @@ build(const char *file, struct slice text, struct config *cfg, struct config_pro
 	}
 	document_parse(file, text, &doc, problems);
 	loader_load(&doc, cfg, problems);
+	outboxes_share(cfg);
 	if (doc.complete)
 		check_options(cfg, problems);
 	document_done(&doc);
@@ -225,6 +255,7 @@ load(const char *path, bool beside, config_check *also, struct config *ret_cfg, 
 		return -1;
 	build(path, (struct slice){buf_str(&text), text.len}, &cfg, problems);
 	secret_files_load(&cfg, beside, problems);
+	outboxes_share(&cfg);
 	if (also != NULL && cfg.kafka.topic != NULL) /* it is where memory lasted for the defaults */
 		also(&cfg, problems);
 	if (exposed && problems->errors == errors_before)

@@ -60,7 +60,21 @@ struct config {
 	char *file; /* as it was named, for messages */
 	struct config_place *places;
 	size_t places_count;
+	struct config *outboxes; /* see config_outbox() */
+	size_t outboxes_count;   /* 0 = the one of the section outbox */
+	char *entry;             /* of an outbox in the list: "outboxes[1]", else NULL */
 };
+
+/* How many outboxes there are, at least one, and each of them: a configuration in which outbox and kafka.topic are that
+ * outbox's, and all else is cfg's own. It lasts as long as cfg does; a copy of *cfg has the same outboxes. Complaints
+ * about it point to its entry in the list. */
+size_t config_outboxes(const struct config *cfg);
+const struct config *config_outbox(const struct config *cfg, size_t i);
+
+/* The outbox of that table, written as in SQL; NULL when there is none. */
+const struct config *config_find_outbox(const struct config *cfg, const char *table);
+
+#define CONFIG_OUTBOXES_MAX 64
 
 enum config_level {
 	CONFIG_ERROR,

@@ -56,6 +56,40 @@ print_scalar(const struct option *opt, const void *base, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
+static void
+print_option(const struct config *cfg, const struct option *opt, const char *indent, struct buf *out)
+{
+	const char *base = (const char *)cfg + options_find_section(opt->section)->offset;
+
+	buf_printf(out, "%s%s%s:", indent, opt->group == NULL ? "" : "  ", opt->name);
+	if (opt->kind == OPTION_COLUMNS)
+		buf_add_char(out, '\n');
+	else if (opt->kind == OPTION_PROPERTIES)
+		print_properties(opt, (const struct config_properties *)(const void *)(base + opt->offset), out);
+	else
+		print_scalar(opt, base, out);
+}
+
+/* Each entry whole: what it has of its own and what it has from the section outbox. */
+static void
+print_outboxes(const struct config *cfg, struct buf *out)
+{
+	if (cfg->outboxes_count > 0)
+		buf_printf(out, "%s:\n", options_outboxes.name);
+	for (size_t n = 0; n < cfg->outboxes_count; n++) {
+		const char *indent = "  - ";
+
+		for (size_t i = 0; i < options_count; i++) {
+			const struct option *opt = &options_all[i];
+
+			if (!options_stands_in(opt, options_outboxes.name, opt->group))
+				continue;
+			print_option(&cfg->outboxes[n], opt, indent, out);
+			indent = "    ";
+		}
+	}
+}
+
 void
 config_print(const struct config *cfg, struct buf *out)
 {
@@ -63,19 +97,13 @@ config_print(const struct config *cfg, struct buf *out)
 
 	for (size_t i = 0; i < options_count; i++) {
 		const struct option *opt = &options_all[i];
-		const char *base = (const char *)cfg + options_find_section(opt->section)->offset;
 
 		if (strcmp(section, opt->section) != 0)
 			buf_printf(out, "%s:\n", opt->section);
 		section = opt->section;
-		buf_printf(out, "%s%s:", opt->group == NULL ? "  " : "    ", opt->name);
-		if (opt->kind == OPTION_COLUMNS)
-			buf_add_char(out, '\n');
-		else if (opt->kind == OPTION_PROPERTIES)
-			print_properties(opt, (const struct config_properties *)(const void *)(base + opt->offset), out);
-		else
-			print_scalar(opt, base, out);
+		print_option(cfg, opt, "  ", out);
 	}
+	print_outboxes(cfg, out);
 }
 
 /* Words of text as comment lines of bounded width. */
@@ -136,6 +164,15 @@ print_default(const struct option *opt, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
+static void
+print_example_list(struct buf *out)
+{
+	buf_add_str(out, "\n\n");
+	print_comment("", options_outboxes.sentence, out);
+	buf_printf(out, "#%s:\n#  - table: orders_outbox\n#    topic: orders\n#  - table: payments_outbox\n#    lanes: 8\n",
+	           options_outboxes.name);
+}
+
 void
 config_print_defaults(struct buf *out)
 {
@@ -153,5 +190,7 @@ config_print_defaults(struct buf *out)
 		for (size_t i = 0; i < options_count; i++)
 			if (strcmp(options_all[i].section, options_sections[s].name) == 0)
 				print_default(&options_all[i], out);
+		if (strcmp(options_sections[s].name, "outbox") == 0)
+			print_example_list(out);
 	}
 }

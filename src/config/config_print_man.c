@@ -94,6 +94,13 @@ print_columns(const struct option *columns, struct buf *out)
 	buf_add_str(out, ".El\n");
 }
 
+static void
+print_list(struct buf *out)
+{
+	buf_printf(out, ".Ss %s\n", options_outboxes.name);
+	print_sentences(options_outboxes.sentence, out);
+}
+
 void
 config_print_man(struct buf *out)
 {
@@ -116,5 +123,7 @@ config_print_man(struct buf *out)
 				print_facts(opt, out);
 		}
 		buf_add_str(out, ".El\n");
+		if (strcmp(section, "outbox") == 0)
+			print_list(out);
 	}
 }

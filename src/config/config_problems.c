@@ -37,6 +37,16 @@ insert(struct config_problems *problems, const struct config_problem *p)
 	return 0;
 }
 
+/* What stands in the section outbox is of several outboxes, and wrong only once. */
+static bool
+was_said(const struct config_problems *problems, const char *line_text)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		if (strcmp(problems->items[i].line_text, line_text) == 0)
+			return true;
+	return false;
+}
+
 void
 config_problems_add(struct config_problems *problems, enum config_level level, const char *file, unsigned line,
                     unsigned column, const char *fmt, ...)
@@ -54,6 +64,10 @@ config_problems_add(struct config_problems *problems, enum config_level level, c
 		buf_printf(&text, ":%u:%u", line, column);
 	buf_printf(&text, ": %s%s", level == CONFIG_WARNING ? "warning: " : "", message);
 	p.line_text = buf_take(&text);
+	if (p.line_text != NULL && was_said(problems, p.line_text)) {
+		free(p.line_text);
+		return;
+	}
 	if (level == CONFIG_ERROR)
 		problems->errors++;
 	if (p.line_text == NULL || insert(problems, &p) < 0) {

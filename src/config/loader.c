@@ -1,5 +1,5 @@
 /* loader.c - nodes in, values of struct config out. Knows the table of options, and no option by name. */
-#include "config/loader.h"
+#include "config/loader_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +9,6 @@
 #include "config/quote.h"
 #include "config/suggest.h"
 #include "config/value.h"
-
-struct loader {
-	struct config *cfg;
-	struct config_problems *problems;
-};
 
 static void *
 section_of(struct config *cfg, const char *name)
@@ -43,21 +38,21 @@ loader_defaults(struct config *cfg)
 	return cfg->database.password == NULL || cfg->database.sslpassword == NULL ? -1 : 0;
 }
 
-static void
-complain(struct loader *l, const struct node *at, const char *path, const char *message, const char *hint)
+void
+loader_complain(struct loader *l, const struct node *at, const char *path, const char *message, const char *hint)
 {
 	config_problems_add(l->problems, CONFIG_ERROR, l->cfg->file, at->line, at->column, "%s%s%s%s%s", path,
 	                    path[0] == '\0' ? "" : ": ", message, hint == NULL ? "" : "; ", hint == NULL ? "" : hint);
 }
 
-static void
-out_of_memory(struct loader *l)
+void
+loader_out_of_memory(struct loader *l)
 {
 	config_problems_add(l->problems, CONFIG_ERROR, l->cfg->file, 0, 0, "out of memory");
 }
 
-static int
-keep_place(struct loader *l, const char *path, const struct node *at)
+int
+loader_keep_place(struct loader *l, const char *path, const struct node *at)
 {
 	struct config *cfg = l->cfg;
 	struct config_place *places = realloc(cfg->places, (cfg->places_count + 1) * sizeof(*places));
@@ -67,15 +62,15 @@ keep_place(struct loader *l, const char *path, const struct node *at)
 		cfg->places = places;
 	if (places == NULL || copy == NULL) {
 		free(copy);
-		out_of_memory(l);
+		loader_out_of_memory(l);
 		return -1;
 	}
 	places[cfg->places_count++] = (struct config_place){copy, at->line, at->column};
 	return 0;
 }
 
-static const char *
-kind_name(const struct node *n)
+const char *
+loader_kind_name(const struct node *n)
 {
 	if (n->kind == NODE_SCALAR)
 		return "a single value";
@@ -92,15 +87,15 @@ key_is_usable(struct loader *l, const struct node *map, const struct node *child
 	if (key->kind == NODE_REFUSED)
 		return false;
 	if (key->kind != NODE_SCALAR) {
-		buf_printf(&what, "a name must be a word, this is %s", kind_name(key));
-		complain(l, key, prefix, buf_str(&what), NULL);
+		buf_printf(&what, "a name must be a word, this is %s", loader_kind_name(key));
+		loader_complain(l, key, prefix, buf_str(&what), NULL);
 		return false;
 	}
 	for (const struct node *n = map->first; n != child; n = n->next)
 		if (n->key->kind == NODE_SCALAR && strcmp(n->key->text, key->text) == 0) {
 			quote_value(&what, key->text);
 			buf_printf(&what, " is given twice, first in line %u; remove one", n->key->line);
-			complain(l, key, prefix, buf_str(&what), NULL);
+			loader_complain(l, key, prefix, buf_str(&what), NULL);
 			return false;
 		}
 	return true;
@@ -118,8 +113,8 @@ is_map(struct loader *l, const struct node *n, const char *path, const char *hin
 		return false;
 	if (n->kind == NODE_SCALAR && n->plain && strchr(n->text, ':') != NULL)
 		hint = "a space is missing after a colon";
-	buf_printf(&what, "is %s, but should hold options", kind_name(n));
-	complain(l, n, path, buf_str(&what), hint);
+	buf_printf(&what, "is %s, but should hold options", loader_kind_name(n));
+	loader_complain(l, n, path, buf_str(&what), hint);
 	return false;
 }
 
@@ -132,12 +127,12 @@ scalar_of(struct loader *l, const struct node *n, const char *path, const char *
 	if (n->kind == NODE_REFUSED || n->doubtful)
 		return NULL;
 	if (n->kind != NODE_SCALAR) {
-		buf_printf(&what, "is %s, but should be a single value", kind_name(n));
-		complain(l, n, path, buf_str(&what), kind_hint);
+		buf_printf(&what, "is %s, but should be a single value", loader_kind_name(n));
+		loader_complain(l, n, path, buf_str(&what), kind_hint);
 		return NULL;
 	}
 	if (node_is_null(n)) {
-		complain(l, n, path, "has no value", null_hint);
+		loader_complain(l, n, path, "has no value", null_hint);
 		return NULL;
 	}
 	return n->text;
@@ -150,7 +145,7 @@ count_as_given(struct loader *l, const struct node *at, const char *prefix, cons
 	struct buf path __attribute__((cleanup(buf_done))) = BUF_INIT;
 
 	buf_printf(&path, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".", name);
-	(void)keep_place(l, buf_str(&path), at);
+	(void)loader_keep_place(l, buf_str(&path), at);
 }
 
 static void
@@ -167,7 +162,7 @@ unknown_option(struct loader *l, const struct node *key, const char *section, co
 	quote_value(&what, key->text);
 	if (near.best != NULL) {
 		buf_printf(&what, ", did you mean \"%s\"?", near.best);
-		complain(l, key, prefix, buf_str(&what), NULL);
+		loader_complain(l, key, prefix, buf_str(&what), NULL);
 		count_as_given(l, key, prefix, near.best);
 		return;
 	}
@@ -176,14 +171,14 @@ unknown_option(struct loader *l, const struct node *key, const char *section, co
 			buf_printf(&what, "; it belongs to %s", options_all[i].section);
 			if (options_all[i].group != NULL)
 				buf_printf(&what, ".%s", options_all[i].group);
-			complain(l, key, prefix, buf_str(&what), NULL);
+			loader_complain(l, key, prefix, buf_str(&what), NULL);
 			return;
 		}
 	buf_add_str(&what, "; known here are");
 	for (size_t i = 0, n = 0; i < options_count; i++)
 		if (options_stands_in(&options_all[i], section, group))
 			buf_printf(&what, "%s %s", n++ == 0 ? "" : ",", options_all[i].name);
-	complain(l, key, prefix, buf_str(&what), NULL);
+	loader_complain(l, key, prefix, buf_str(&what), NULL);
 }
 
 static void
@@ -201,7 +196,7 @@ load_value(struct loader *l, const struct option *opt, const struct node *n, voi
 	                 n->kind == NODE_LIST && opt->commas ? "write all in one, separated by commas" : NULL,
 	                 buf_str(&null_hint));
 	if (text != NULL && value_set(opt, base, text, &err) < 0)
-		complain(l, n, path, err.message, err.hint[0] == '\0' ? NULL : err.hint);
+		loader_complain(l, n, path, err.message, err.hint[0] == '\0' ? NULL : err.hint);
 }
 
 static int
@@ -229,17 +224,17 @@ load_property(struct loader *l, const struct node *n, struct config_properties *
 	const char *value;
 
 	if (n->key->text[0] == '\0') {
-		complain(l, n->key, prefix, "a property's name is empty", NULL);
+		loader_complain(l, n->key, prefix, "a property's name is empty", NULL);
 		return;
 	}
 	if (n->kind == NODE_MAP)
 		hint = "write the property's whole name in one, as in \"ssl.ca.location\"";
 	buf_printf(&path, "%s.%s", prefix, n->key->text);
 	value = scalar_of(l, n, buf_str(&path), hint, "remove the line, or write \"\" for an empty value");
-	if (value == NULL || keep_place(l, buf_str(&path), n) < 0)
+	if (value == NULL || loader_keep_place(l, buf_str(&path), n) < 0)
 		return;
 	if (add_property(properties, n->key->text, value) < 0)
-		out_of_memory(l);
+		loader_out_of_memory(l);
 }
 
 static void
@@ -252,17 +247,16 @@ load_properties(struct loader *l, const struct node *map, struct config_properti
 			load_property(l, n, properties, prefix);
 }
 
-static void load_options(struct loader *l, const struct node *map, const char *section, const char *group, void *base,
-                         const char *prefix);
-
 static void
-load_option(struct loader *l, const struct option *opt, const struct node *n, void *base, const char *path)
+load_option(struct loader *l, const struct option *opt, const struct node *n, struct config *into, const char *path)
 {
-	if (keep_place(l, path, n) < 0)
+	void *base = section_of(into, opt->section);
+
+	if (loader_keep_place(l, path, n) < 0)
 		return;
 	switch (opt->kind) {
 	case OPTION_COLUMNS:
-		load_options(l, n, opt->section, opt->name, base, path);
+		loader_options(l, n, opt->section, opt->name, into, path);
 		break;
 	case OPTION_PROPERTIES:
 		load_properties(l, n, (struct config_properties *)(void *)((char *)base + opt->offset), path);
@@ -278,10 +272,9 @@ load_option(struct loader *l, const struct option *opt, const struct node *n, vo
 	}
 }
 
-/* base is the section's struct, so that a list of sections of one kind can be loaded the same way. */
-static void
-load_options(struct loader *l, const struct node *map, const char *section, const char *group, void *base,
-             const char *prefix)
+void
+loader_options(struct loader *l, const struct node *map, const char *section, const char *group, struct config *into,
+               const char *prefix)
 {
 	if (!is_map(l, map, prefix, "write them below it, indented"))
 		return;
@@ -296,21 +289,26 @@ load_options(struct loader *l, const struct node *map, const char *section, cons
 		if (opt == NULL)
 			unknown_option(l, n->key, section, group, prefix);
 		else
-			load_option(l, opt, n, base, buf_str(&path));
+			load_option(l, opt, n, into, buf_str(&path));
 	}
 }
 
 /* The section that was probably meant, or NULL. */
 static const struct section *
-unknown_section(struct loader *l, const struct node *key)
+unknown_section(struct loader *l, const struct node *n)
 {
 	struct buf what __attribute__((cleanup(buf_done))) = BUF_INIT;
+	const struct node *key = n->key;
 	const char *home = NULL;
 	struct suggest near;
 
 	suggest_init(&near, key->text);
+	/* Of two that are as near the first is taken, and a list is meant to be one. */
+	if (n->kind == NODE_LIST)
+		suggest_offer(&near, options_outboxes.name);
 	for (size_t i = 0; i < options_sections_count; i++)
 		suggest_offer(&near, options_sections[i].name);
+	suggest_offer(&near, options_outboxes.name);
 	for (size_t i = 0; i < options_count; i++)
 		if (options_all[i].group == NULL && strcmp(options_all[i].name, key->text) == 0)
 			home = options_all[i].section;
@@ -324,24 +322,35 @@ unknown_section(struct loader *l, const struct node *key)
 		buf_add_str(&what, "; there are");
 	for (size_t i = 0; home == NULL && near.best == NULL && i < options_sections_count; i++)
 		buf_printf(&what, "%s %s", i == 0 ? "" : ",", options_sections[i].name);
-	complain(l, key, "", buf_str(&what), NULL);
+	if (home == NULL && near.best == NULL)
+		buf_printf(&what, ", %s", options_outboxes.name);
+	loader_complain(l, key, "", buf_str(&what), NULL);
 	return home == NULL && near.best != NULL ? options_find_section(near.best) : NULL;
 }
 
+/* The list comes last, wherever it stands: what its entries leave out is as the sections have it. */
 static void
 load_sections(struct loader *l, const struct node *root)
 {
+	const struct node *outboxes = NULL;
+
 	for (const struct node *n = root->first; n != NULL; n = n->next) {
 		const struct section *section;
 
 		if (!key_is_usable(l, root, n, ""))
 			continue;
+		if (strcmp(n->key->text, options_outboxes.name) == 0) {
+			outboxes = n;
+			continue;
+		}
 		section = options_find_section(n->key->text);
 		if (section == NULL)
-			section = unknown_section(l, n->key);
-		if (section != NULL && keep_place(l, section->name, n->key) == 0)
-			load_options(l, n, section->name, NULL, section_of(l->cfg, section->name), section->name);
+			section = unknown_section(l, n);
+		if (section != NULL && loader_keep_place(l, section->name, n->key) == 0)
+			loader_options(l, n, section->name, NULL, l->cfg, section->name);
 	}
+	if (outboxes != NULL)
+		loader_outboxes(l, outboxes);
 }
 
 static const struct config_place *
@@ -381,7 +390,7 @@ loader_load(const struct document *doc, struct config *cfg, struct config_proble
 		load_sections(&l, root);
 	} else if (root != NULL && !node_is_null(root)) {
 		if (root->kind != NODE_REFUSED && doc->complete)
-			complain(&l, root, "", "the file should hold sections",
+			loader_complain(&l, root, "", "the file should hold sections",
 			         "for example a line \"database:\" and below it, indented, its options");
 		return;
 	}

@@ -66,9 +66,25 @@ const struct section options_sections[] = {
 };
 const size_t options_sections_count = sizeof(options_sections) / sizeof(options_sections[0]);
 
+const struct section options_outboxes = {
+#define LIST(name_, sentence_) .name = #name_, .sentence = (sentence_),
+#include "config/options.def"
+};
+
+/* An entry of the list: an option of the section outbox, or the topic. */
+static bool
+stands_in_entry(const struct option *opt, const char *group)
+{
+	if (group == NULL && strcmp(opt->section, "kafka") == 0 && strcmp(opt->name, "topic") == 0)
+		return true;
+	return options_stands_in(opt, "outbox", group);
+}
+
 bool
 options_stands_in(const struct option *opt, const char *section, const char *group)
 {
+	if (strcmp(section, options_outboxes.name) == 0)
+		return stands_in_entry(opt, group);
 	if (strcmp(opt->section, section) != 0 || (opt->group == NULL) != (group == NULL))
 		return false;
 	return group == NULL || strcmp(opt->group, group) == 0;

@@ -61,6 +61,7 @@ extern const struct option options_all[];
 extern const size_t options_count;
 extern const struct section options_sections[];
 extern const size_t options_sections_count;
+extern const struct section options_outboxes; /* the list; it has no place in struct config of its own */
 
 extern const struct choice options_settle[];
 extern const struct choice options_poison[];
@@ -71,7 +72,7 @@ extern const struct choice options_format[];
 const struct option *options_find(const char *section, const char *group, const char *name);
 const struct section *options_find_section(const char *name);
 
-/* Whether the option stands in this section and group (NULL = directly in the section). */
+/* Whether the option stands in this section and group (NULL = directly in the section), or in an entry of the list. */
 bool options_stands_in(const struct option *opt, const char *section, const char *group);
 
 #endif

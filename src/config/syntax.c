@@ -319,3 +319,37 @@ syntax_table(const char *text, struct error *err)
 	refuse(err, text, "is not a table's name");
 	return error_hint(err, "%s", table_hint);
 }
+
+/* The next byte of the name as the catalog has it; *p moves behind it. -1 for the dot between two identifiers, 0 at the
+ * end. */
+static int
+next_byte(const char **p, bool *quoted)
+{
+	while (**p == '"' && !(*quoted && (*p)[1] == '"')) {
+		*quoted = !*quoted;
+		(*p)++;
+	}
+	if (**p == '\0')
+		return 0;
+	if (*quoted && **p == '"')
+		(*p)++;
+	if (!*quoted && **p == '.') {
+		(*p)++;
+		return -1;
+	}
+	return *quoted ? (unsigned char)*(*p)++ : tolower((unsigned char)*(*p)++);
+}
+
+bool
+syntax_same_table(const char *a, const char *b)
+{
+	bool a_quoted = false, b_quoted = false;
+	int byte;
+
+	do {
+		byte = next_byte(&a, &a_quoted);
+		if (byte != next_byte(&b, &b_quoted))
+			return false;
+	} while (byte != 0);
+	return true;
+}

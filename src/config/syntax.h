@@ -3,6 +3,8 @@
 #ifndef PGOUTBOX_CONFIG_SYNTAX_H
 #define PGOUTBOX_CONFIG_SYNTAX_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 /* host:port, [ipv6]:port, *:port for every address, or off. */
@@ -15,5 +17,8 @@ int syntax_column(const char *text, struct error *err) __attribute__((warn_unuse
 
 /* [schema.]table by SQL's rules for identifiers. */
 int syntax_table(const char *text, struct error *err) __attribute__((warn_unused_result));
+
+/* Whether two such names are the same to PostgreSQL, as far as the text tells. */
+bool syntax_same_table(const char *a, const char *b);
 
 #endif

@@ -9,6 +9,7 @@
 /* A line of help has 80 columns, of which a sentence has 57. */
 const struct argument_row argument_rows[] = {
 	{'c', true, "config", "FILE", FIELD(file), "configuration (default " ARGUMENTS_FILE ")"},
+	{'o', false, "outbox", "TABLE", FIELD(outbox), "this outbox, where the configuration has several"},
 	{'h', true, "help", NULL, FIELD(help), "say how to use the program, or what a verb does"},
 	{'V', true, "version", NULL, FIELD(version), "print the version"},
 	{'d', false, "database", "CONNINFO", FIELD(database), "connect so, as an administrator (default: as the daemon)"},
@@ -51,7 +52,7 @@ take(struct arguments *args, const struct argument_row *row, const char *value)
 		memcpy(field, &value, sizeof(value));
 	else
 		memcpy(field, &(bool){true}, sizeof(bool));
-	if (strchr("chV", row->letter) == NULL && strchr(args->used, row->letter) == NULL)
+	if (strchr("cohV", row->letter) == NULL && strchr(args->used, row->letter) == NULL)
 		args->used[used] = row->letter;
 }
 

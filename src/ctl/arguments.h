@@ -9,6 +9,7 @@
 
 struct arguments {
 	const char *file;
+	const char *outbox;   /* a table; NULL = none named */
 	const char *database; /* NULL = the configuration's */
 	const char *role;     /* NULL = the configuration's */
 	const char *key, *topic, *reason_like; /* NULL = any */

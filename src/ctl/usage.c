@@ -78,7 +78,7 @@ usage_print(FILE *out)
 			print_family_line(out, i);
 	}
 	fputs("  version       print the version\n\n", out);
-	print_options(out, "chV");
+	print_options(out, "cohV");
 	fputs("\nExit status: 0 done, 64 usage, 69 no relay runs, 70 a defect,\n"
 	      "74 output failed, 75 try again, 78 something is to be mended.\n",
 	      out);

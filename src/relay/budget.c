@@ -11,7 +11,7 @@
 #define BROKERS_UNLISTED 16     /* a cluster has more than those that lead to it */
 
 uint64_t
-budget_descriptors(const char *brokers)
+budget_descriptors(const char *brokers, size_t outboxes)
 {
 	uint64_t listed = 1;
 
@@ -19,5 +19,5 @@ budget_descriptors(const char *brokers)
 		brokers++;
 		listed++;
 	}
-	return OWN + LANES_MAX + SESSIONS_BESIDE_LANES + A_BROKER * (listed + BROKERS_UNLISTED);
+	return OWN + outboxes * (LANES_MAX + SESSIONS_BESIDE_LANES + A_BROKER * (listed + BROKERS_UNLISTED));
 }

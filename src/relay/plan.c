@@ -137,19 +137,28 @@ check_properties(const struct config *cfg, const struct config_properties *list,
 	}
 }
 
-void
-plan_check_config(const struct config *cfg, struct config_problems *problems)
+static void
+check_topic(const struct config *cfg, struct config_problems *problems)
 {
-	const char *conninfo = cfg->database.conninfo;
 	struct router *router;
 	struct error err;
 
-	if (refusal_check_conninfo(conninfo, conninfo_has_password(conninfo), &err) != 0)
-		config_complain_error(cfg, "database.conninfo", problems, CONFIG_ERROR, &err);
 	if (make_router(cfg, &router, &err) != 0)
 		config_complain_error(cfg, "kafka.topic", problems, CONFIG_ERROR, &err);
 	else
 		router_free(router);
+}
+
+void
+plan_check_config(const struct config *cfg, struct config_problems *problems)
+{
+	const char *conninfo = cfg->database.conninfo;
+	struct error err;
+
+	if (refusal_check_conninfo(conninfo, conninfo_has_password(conninfo), &err) != 0)
+		config_complain_error(cfg, "database.conninfo", problems, CONFIG_ERROR, &err);
+	for (size_t i = 0; i < config_outboxes(cfg); i++)
+		check_topic(config_outbox(cfg, i), problems);
 	check_properties(cfg, &cfg->kafka.properties, "kafka.properties", problems);
 	check_properties(cfg, &cfg->kafka.secrets, "kafka.property_files", problems);
 }

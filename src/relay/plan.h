@@ -28,7 +28,7 @@ struct plan {
 int plan_init(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
 void plan_done(struct plan *plan);
 
-/* Adds what is wrong with the connection string, the topic template and the librdkafka properties, all of it. */
+/* Adds what is wrong with the connection string, the topic templates and the librdkafka properties, all of it. */
 void plan_check_config(const struct config *cfg, struct config_problems *problems);
 
 #endif

@@ -32,6 +32,7 @@ struct relay {
 	struct doorman *doorman;
 	struct crew crew;
 	struct watch timer; /* looks at what changed */
+	struct loop_gap gap;
 	struct keeper_members members;
 	bool members_known;
 	bool stopping;
@@ -391,7 +392,8 @@ join_loop(struct relay *r, struct error *err)
 	if (loop_add(r->opt.loop, &r->timer, err) != 0 || loop_add(r->opt.loop, barrier_watch(r->barrier), err) != 0 ||
 	    loop_add(r->opt.loop, &r->barrier_link.timer, err) != 0)
 		return -1;
-	loop_on_gap(r->opt.loop, gap_us(r), on_gap, r);
+	r->gap = (struct loop_gap){.gap_us = gap_us(r), .absent = on_gap, .ctx = r};
+	loop_on_gap(r->opt.loop, &r->gap);
 	return 0;
 }
 
@@ -446,7 +448,7 @@ relay_free(struct relay *r)
 {
 	if (r == NULL)
 		return;
-	loop_on_gap(r->opt.loop, CLOCK_NEVER, NULL, NULL);
+	loop_off_gap(r->opt.loop, &r->gap);
 	outlet_abandon(r->outlet); /* reports can reach no pipe any more */
 	crew_done(&r->crew);
 	outlet_free(r->outlet);

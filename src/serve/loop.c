@@ -29,9 +29,7 @@ struct loop {
 	void (*late)(void *ctx, int64_t lag_us);
 	void *late_ctx;
 	int64_t awake_us; /* the thread last looked at the clock, which counts suspension */
-	int64_t gap_us;
-	void (*absent)(void *ctx, int64_t away_us);
-	void *absent_ctx;
+	struct loop_gap *gaps;
 	_Atomic int64_t last_turn_us;
 };
 
@@ -41,7 +39,6 @@ loop_new(struct loop **ret_loop, struct error *err)
 	struct loop *l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
-	l->gap_us = CLOCK_NEVER;
 	l->awake_us = clock_boot_us();
 	atomic_init(&l->last_turn_us, clock_mono_us());
 	*ret_loop = l;
@@ -160,8 +157,9 @@ look_at_clock(struct loop *l)
 	int64_t now_us = clock_boot_us(), away_us = now_us - l->awake_us;
 
 	l->awake_us = now_us;
-	if (away_us >= l->gap_us)
-		l->absent(l->absent_ctx, away_us);
+	for (struct loop_gap *g = l->gaps; g != NULL; g = g->next)
+		if (away_us >= g->gap_us)
+			g->absent(g->ctx, away_us);
 }
 
 static void
@@ -242,11 +240,21 @@ loop_on_lag(struct loop *l, void (*late)(void *ctx, int64_t lag_us), void *ctx)
 }
 
 void
-loop_on_gap(struct loop *l, int64_t gap_us, void (*absent)(void *ctx, int64_t away_us), void *ctx)
+loop_on_gap(struct loop *l, struct loop_gap *gap)
 {
-	l->gap_us = gap_us;
-	l->absent = absent;
-	l->absent_ctx = ctx;
+	gap->next = l->gaps;
+	l->gaps = gap;
+}
+
+void
+loop_off_gap(struct loop *l, struct loop_gap *gap)
+{
+	struct loop_gap **at = &l->gaps;
+
+	while (*at != NULL && *at != gap)
+		at = &(*at)->next;
+	if (*at != NULL)
+		*at = gap->next;
 }
 
 struct loop_stats

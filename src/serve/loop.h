@@ -48,10 +48,19 @@ int loop_once(struct loop *l, int64_t max_wait_us, struct error *err) __attribut
  * "at once". It must not free the loop. */
 void loop_on_lag(struct loop *l, void (*late)(void *ctx, int64_t lag_us), void *ctx);
 
+/* Somebody who must know of a time in which nothing was fired. */
+struct loop_gap {
+	int64_t gap_us; /* longer than LOOP_TURN_MAX_US */
+	void (*absent)(void *ctx, int64_t away_us);
+	void *ctx;
+	struct loop_gap *next; /* the loop's */
+};
+
 /* absent() is called before anything else is fired when the thread stood still for gap_us or longer, however that came
- * about: stopped, swapped out, suspended with the machine, blocked in a fire(). It says for how long. gap_us is to be
- * longer than LOOP_TURN_MAX_US. */
-void loop_on_gap(struct loop *l, int64_t gap_us, void (*absent)(void *ctx, int64_t away_us), void *ctx);
+ * about: stopped, swapped out, suspended with the machine, blocked in a fire(). It says for how long. There may be
+ * several, each stays where it is until it is taken away; taking away one that is not there does nothing. */
+void loop_on_gap(struct loop *l, struct loop_gap *gap);
+void loop_off_gap(struct loop *l, struct loop_gap *gap); /* not from within an absent() */
 
 struct loop_stats loop_stats(const struct loop *l);
 

@@ -96,6 +96,25 @@ test_json(void)
 	                   "\"msg\":\"no broker answers\"}\n");
 }
 
+/* Where one log is of several, in either format; a name of any length is cut at a character. */
+static void
+test_outbox(void)
+{
+	char name[LOG_OUTBOX_MAX + 8];
+
+	log_.outbox = "app.\"Events\"";
+	log_write(&log_, LOG_INFO, "lane-owned", "ours");
+	TAP_STR(written(), "ts=2026-01-02T03:04:05.678Z level=info id=lane-owned outbox=\"app.\\\"Events\\\"\" msg=\"ours\"\n");
+	log_.format = LOG_FORMAT_JSON;
+	log_write(&log_, LOG_INFO, "lane-owned", "ours");
+	TAP_HAS(written(), "\"id\":\"lane-owned\",\"outbox\":\"app.\\\"Events\\\"\",\"msg\":\"ours\"}");
+	memset(name, 'x', sizeof(name) - 1);
+	memcpy(name + LOG_OUTBOX_MAX - 1, "\xc3\xa9y", 4);
+	log_.outbox = name;
+	log_write(&log_, LOG_INFO, "lane-owned", "ours");
+	TAP_HAS(written(), "xx\",\"msg\":\"ours\"}");
+}
+
 static void
 test_journal(void)
 {
@@ -436,6 +455,7 @@ main(void)
 	tap_suite_fixture("log", setup, teardown);
 	tap_test("logfmt", test_logfmt);
 	tap_test("json", test_json);
+	tap_test("an outbox by its name", test_outbox);
 	tap_test("journal", test_journal);
 	tap_test("priorities", test_priorities);
 	tap_test("entries above the level are dropped", test_level_drops);

@@ -154,6 +154,17 @@ test_lengths(void)
 }
 
 static void
+test_same_table(void)
+{
+	CU_ASSERT(syntax_same_table("Outbox", "\"outbox\""));
+	CU_ASSERT(syntax_same_table("app.\"a\"\"b\"", "\"app\".\"a\"\"b\""));
+	CU_ASSERT(!syntax_same_table("outbox", "\"Outbox\""));
+	CU_ASSERT(!syntax_same_table("a.b", "\"a.b\""));
+	CU_ASSERT(!syntax_same_table("a", "a.b"));
+	CU_ASSERT(!syntax_same_table("\"a\"\"b\"", "\"ab\""));
+}
+
+static void
 test_column(void)
 {
 	accepts(syntax_column, "");
@@ -173,6 +184,7 @@ main(void)
 	tap_test("paths", test_path);
 	tap_test("tables, by the rules of SQL", test_table);
 	tap_test("names as long as PostgreSQL keeps them", test_lengths);
+	tap_test("the same table in other words", test_same_table);
 	tap_test("columns", test_column);
 	return tap_run();
 }

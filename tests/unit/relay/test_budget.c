@@ -6,12 +6,14 @@
 static void
 counts_brokers(void)
 {
-	uint64_t one = budget_descriptors("localhost:9092");
+	uint64_t one = budget_descriptors("localhost:9092", 1);
 
 	CU_ASSERT(one > LANES_MAX);
 	CU_ASSERT(one < 256); /* what the smallest soft limits of today allow */
-	TAP_INT(budget_descriptors("a:1,b:2, c:3") - one, 2 * (budget_descriptors("a,b") - one));
-	CU_ASSERT(budget_descriptors("a,b") >= one + 2);
+	TAP_INT(budget_descriptors("a:1,b:2, c:3", 1) - one, 2 * (budget_descriptors("a,b", 1) - one));
+	CU_ASSERT(budget_descriptors("a,b", 1) >= one + 2);
+	CU_ASSERT(budget_descriptors("a", 3) > one + 2 * LANES_MAX);
+	TAP_INT(budget_descriptors("a", 3) - budget_descriptors("a", 2), budget_descriptors("a", 2) - one);
 }
 
 int

@@ -139,12 +139,20 @@ loop_remove(struct loop *l, struct watch *w)
 }
 
 void
-loop_on_gap(struct loop *l, int64_t gap_us_, void (*absent_)(void *ctx, int64_t away_us), void *ctx)
+loop_on_gap(struct loop *l, struct loop_gap *g)
 {
 	(void)l;
-	gap = gap_us_;
-	absent = absent_;
-	CU_ASSERT(absent == NULL || ctx != NULL);
+	gap = g->gap_us;
+	absent = g->absent;
+	CU_ASSERT_PTR_NOT_NULL(g->ctx);
+}
+
+void
+loop_off_gap(struct loop *l, struct loop_gap *g)
+{
+	(void)l;
+	(void)g;
+	absent = NULL;
 }
 
 int

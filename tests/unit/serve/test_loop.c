@@ -685,11 +685,12 @@ absence_is_told_first(void)
 {
 	struct loop *l = new_loop();
 	struct probe first = on_deadline(0), second = on_deadline(0);
+	struct loop_gap gap = {.gap_us = 2000000, .absent = on_absent, .ctx = l};
 
 	first.disarm = true;
 	add(l, &first);
 	add(l, &second);
-	loop_on_gap(l, 2000000, on_absent, l);
+	loop_on_gap(l, &gap);
 	memset(&absence, 0, sizeof absence);
 	absence.other = &second;
 	asleep_us += 1900000;
@@ -711,6 +712,49 @@ absence_is_told_first(void)
 	TAP_INT(absence.calls, 2);
 	TAP_INT(absence.fires_before, 1);
 	TAP_INT(second.fires, 1);
+	loop_free(l);
+}
+
+static void
+count_absence(void *ctx, int64_t away_us)
+{
+	int *calls = ctx;
+
+	CU_ASSERT(away_us >= 2000000);
+	++*calls;
+}
+
+/* Each by its own measure, and no more once it was taken away. */
+static void
+absence_is_told_to_all(void)
+{
+	struct loop *l = new_loop();
+	struct probe p = on_deadline(0);
+	int short_calls = 0, long_calls = 0;
+	struct loop_gap short_gap = {.gap_us = 2000000, .absent = count_absence, .ctx = &short_calls};
+	struct loop_gap long_gap = {.gap_us = 4000000, .absent = count_absence, .ctx = &long_calls};
+
+	add(l, &p);
+	loop_on_gap(l, &short_gap);
+	loop_on_gap(l, &long_gap);
+	asleep_us += 3000000;
+	turn(l, 0);
+	TAP_INT(short_calls, 1);
+	TAP_INT(long_calls, 0);
+	asleep_us += 5000000;
+	turn(l, 0);
+	TAP_INT(short_calls, 2);
+	TAP_INT(long_calls, 1);
+	loop_off_gap(l, &short_gap);
+	loop_off_gap(l, &short_gap);
+	asleep_us += 5000000;
+	turn(l, 0);
+	TAP_INT(short_calls, 2);
+	TAP_INT(long_calls, 2);
+	loop_off_gap(l, &long_gap);
+	asleep_us += 5000000;
+	turn(l, 0);
+	TAP_INT(long_calls, 2);
 	loop_free(l);
 }
 
@@ -773,6 +817,7 @@ main(void)
 	tap_test("it turns although nothing comes", turns_although_nothing_comes);
 	tap_test("lag is measured", lag_is_measured);
 	tap_test("an absence is told before anything is fired", absence_is_told_first);
+	tap_test("a time of absence is told to all who ask", absence_is_told_to_all);
 	tap_test("the last turn can be read from another thread", last_turn_moves);
 	tap_test("an interrupted poll fires nothing", interrupted_poll_fires_nothing);
 	tap_test("a failing poll is an error", failing_poll_is_an_error);

@@ -1,0 +1,316 @@
+/* pgoutboxd_run.c - the daemon at work: wires the rooms, runs a relay for each outbox in one loop, ends cleanly.
+ *
+ * In: a configuration and signals; out: log lines, what systemd is told, an exit status. Belongs to the main, above all
+ * rooms.
+ */
+#include "config.h"
+
+#include "pgoutboxd_run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "relay/budget.h"
+#include "relay/relay.h"
+#include "serve/descriptors.h"
+#include "serve/health.h"
+#include "serve/http.h"
+#include "serve/loop.h"
+#include "serve/notify.h"
+#include "serve/signals.h"
+#include "sink/producer.h"
+#include "source/session.h"
+
+#define LOOP_STALL_US 10000000
+#define OUTAGE_THRESHOLD_US 10000000
+#define STATUS_US 1000000
+#define STOP_MARGIN_US 10000000 /* beside outbox.stop_timeout: the last settlements, and what ends after the loop */
+
+struct served {
+	struct daemon *daemon;
+	const struct config *cfg; /* a view of the daemon's */
+	struct log log;           /* the daemon's, which names the outbox where there are several */
+	struct metrics_scope *metrics;
+	struct relay *relay;
+};
+
+struct daemon {
+	struct config *cfg;
+	struct log log;
+	struct loop *loop;
+	struct metrics *metrics;
+	struct health *health;
+	struct http *http;
+	struct notify *notify;
+	struct signals *signals;
+	struct watch status; /* systemd's status line and watchdog */
+	uint64_t log_dropped; /* as far as the metric tells */
+	int exit_status;
+	bool stopping;
+	size_t running; /* relays that have not stopped */
+	size_t count;
+	const char **tables;
+	struct served *outboxes;
+};
+
+static void
+stop_all(struct daemon *d)
+{
+	int64_t timeout_ms = 0;
+
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	for (size_t i = 0; i < d->count; i++)
+		if (d->outboxes[i].cfg->outbox.stop_timeout_ms > timeout_ms)
+			timeout_ms = d->outboxes[i].cfg->outbox.stop_timeout_ms;
+	notify_stopping(d->notify);
+	notify_extend_timeout(d->notify, timeout_ms * 1000 + STOP_MARGIN_US);
+	for (size_t i = 0; i < d->count; i++)
+		relay_stop(d->outboxes[i].relay);
+}
+
+static void
+on_signal(void *ctx, int signo)
+{
+	struct daemon *d = ctx;
+
+	if (signo == SIGUSR1) {
+		for (size_t i = 0; i < d->count; i++)
+			relay_dump(d->outboxes[i].relay);
+		return;
+	}
+	if (signo == SIGHUP) {
+		log_write(&d->log, LOG_WARNING, "reload-unsupported", "SIGHUP does nothing: restart to read the configuration again");
+		return;
+	}
+	log_write(&d->log, LOG_NOTICE, "stopping", "stopping on %s", signo == SIGINT ? "SIGINT" : "SIGTERM");
+	stop_all(d);
+}
+
+/* One that cannot go on takes the others with it: whoever starts the daemon again must see that something is wrong. */
+static void
+on_stopped(void *ctx, const struct error *err)
+{
+	struct served *o = ctx;
+	struct daemon *d = o->daemon;
+
+	if (err != NULL) {
+		log_error(&o->log, LOG_CRIT, "cannot-run", err);
+		if (d->exit_status == EX_OK)
+			d->exit_status = error_exit_status(err->kind);
+		stop_all(d);
+	}
+	if (--d->running == 0)
+		loop_stop(d->loop);
+}
+
+static void
+on_lag(void *ctx, int64_t lag_us)
+{
+	struct daemon *d = ctx;
+
+	metrics_observe(metrics_daemon(d->metrics), METRIC_LOOP_LAG_SECONDS, lag_us);
+}
+
+static void
+render_metrics(void *ctx, struct buf *ret_out)
+{
+	metrics_render(ctx, ret_out);
+}
+
+static unsigned long long
+sum(const struct daemon *d, enum metric id, unsigned label)
+{
+	unsigned long long n = 0;
+
+	for (size_t i = 0; i < d->count; i++)
+		n += metrics_get(d->outboxes[i].metrics, id, label);
+	return n;
+}
+
+/* A side is up where it is for all. */
+static const char *
+side(const struct daemon *d, enum metric_side side)
+{
+	return sum(d, METRIC_UP, side) == d->count ? "up" : "down";
+}
+
+static void
+status_fired(struct watch *w, short revents, int64_t now_us)
+{
+	struct daemon *d = (struct daemon *)(void *)((char *)w - offsetof(struct daemon, status));
+	int64_t watchdog_us = notify_watchdog_interval_us(d->notify);
+	uint64_t log_dropped_now = log_dropped(&d->log);
+	char outboxes[32] = "", text[192];
+
+	(void)revents;
+	w->deadline_us = now_us + (watchdog_us > 0 && watchdog_us < STATUS_US ? watchdog_us : STATUS_US);
+	notify_watchdog(d->notify);
+	metrics_add(metrics_daemon(d->metrics), METRIC_LOG_DROPPED, log_dropped_now - d->log_dropped);
+	d->log_dropped = log_dropped_now;
+	if (d->count > 1)
+		snprintf(outboxes, sizeof(outboxes), "%zu outboxes, ", d->count);
+	snprintf(text, sizeof(text), "%s%llu events sent, %llu pending, %llu lanes, PostgreSQL %s, Kafka %s", outboxes,
+	         sum(d, METRIC_EVENTS_SENT, 0), sum(d, METRIC_PENDING_EVENTS, 0), sum(d, METRIC_LANES_OWNED, 0),
+	         side(d, METRIC_SIDE_POSTGRESQL), side(d, METRIC_SIDE_KAFKA));
+	notify_status(d->notify, text);
+}
+
+/* Returns how many HTTP connections there may be: where descriptors are short, they are the first to go. */
+static int
+allow_descriptors(const struct daemon *d)
+{
+	uint64_t wanted = budget_descriptors(d->cfg->kafka.brokers, d->count) + HTTP_DESCRIPTORS_MAX;
+	uint64_t limit = descriptors_allow(wanted), missing = limit < wanted ? wanted - limit : 0;
+
+	if (missing > 0)
+		log_write(&d->log, LOG_WARNING, "descriptors-few",
+		          "only %llu files and sockets may be open at once, up to %llu can be needed: raise LimitNOFILE of the "
+		          "unit, or \"ulimit -n\"", (unsigned long long)limit, (unsigned long long)wanted);
+	return missing < HTTP_CONNECTIONS_MAX ? HTTP_CONNECTIONS_MAX - (int)missing : 0;
+}
+
+static int
+list_outboxes(struct daemon *d, struct error *err)
+{
+	d->tables = calloc(d->count, sizeof(*d->tables));
+	d->outboxes = calloc(d->count, sizeof(*d->outboxes));
+	if (d->tables == NULL || d->outboxes == NULL)
+		return error_set(err, ERR_FATAL, "out of memory");
+	for (size_t i = 0; i < d->count; i++) {
+		const struct config *cfg = config_outbox(d->cfg, i);
+
+		d->tables[i] = cfg->outbox.table;
+		d->outboxes[i] = (struct served){.daemon = d, .cfg = cfg, .log = d->log};
+		if (d->count > 1)
+			d->outboxes[i].log.outbox = cfg->outbox.table;
+	}
+	return 0;
+}
+
+/* A producer each: what waits for one of them keeps no other waiting. */
+static int
+start_relays(struct daemon *d, struct error *err)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		struct served *o = &d->outboxes[i];
+		struct relay_options opt = {
+			.cfg = o->cfg,
+			.outbox = i,
+			.loop = d->loop,
+			.log = &o->log,
+			.metrics = metrics_outbox(d->metrics, i),
+			.health = d->health,
+			.stopped = on_stopped,
+			.ctx = o,
+		};
+
+		o->metrics = opt.metrics;
+		if (relay_new(&opt, &o->relay, err) != 0)
+			return -1;
+		d->running++;
+	}
+	return 0;
+}
+
+/* Everything that the relays need around them; on failure daemon_done() takes back what was made. */
+static int
+daemon_init(struct daemon *d, struct error *err)
+{
+	char libpq[16];
+	struct metrics_labels labels = {
+		.outboxes_count = d->count, .version = PACKAGE_VERSION, .librdkafka = producer_library_version(), .libpq = libpq};
+	struct health_options health = {
+		.outboxes_count = d->count, .loop_stall_us = LOOP_STALL_US, .outage_threshold_us = OUTAGE_THRESHOLD_US};
+	struct http_options http = {.listen = d->cfg->http.listen, .metrics = render_metrics};
+
+	snprintf(libpq, sizeof(libpq), "%d.%d", session_library_version() / 10000, session_library_version() % 10000);
+	if (list_outboxes(d, err) != 0)
+		return -1;
+	labels.outboxes = health.outboxes = d->tables;
+	if (loop_new(&d->loop, err) != 0 || metrics_new(&labels, &d->metrics, err) != 0)
+		return -1;
+	health.loop = d->loop;
+	if (health_new(&health, &d->health, err) != 0 || notify_new(&d->notify, err) != 0)
+		return -1;
+	http.health = d->health;
+	http.metrics_ctx = d->metrics;
+	http.connections = allow_descriptors(d);
+	if (http_new(&http, &d->http, err) != 0 || signals_new(on_signal, d, &d->signals, err) != 0 ||
+	    loop_add(d->loop, signals_watch(d->signals), err) != 0)
+		return -1;
+	d->status = (struct watch){.fd = -1, .fire = status_fired};
+	if (loop_add(d->loop, &d->status, err) != 0)
+		return -1;
+	loop_on_lag(d->loop, on_lag, d);
+	return start_relays(d, err);
+}
+
+static void
+daemon_done(struct daemon *d)
+{
+	http_free(d->http);
+	for (size_t i = 0; i < d->count && d->outboxes != NULL; i++)
+		relay_free(d->outboxes[i].relay);
+	signals_free(d->signals);
+	notify_free(d->notify);
+	health_free(d->health);
+	metrics_free(d->metrics);
+	loop_free(d->loop);
+	free(d->outboxes);
+	free(d->tables);
+	config_done(d->cfg);
+}
+
+/* What runs, with which limits. */
+static void
+tell_started(const struct daemon *d)
+{
+	struct buf tables __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	for (size_t i = 0; i < d->count; i++) {
+		const struct outbox_config *o = &d->outboxes[i].cfg->outbox;
+
+		buf_printf(&tables, "%s\"%s\" (batches of %lld rows or %lld bytes, settles by %s)", i > 0 ? ", " : "", o->table,
+		           (long long)o->batch_rows, (long long)o->batch_bytes, o->settle == SETTLE_DELETE ? "delete" : "mark");
+	}
+	log_write(&d->log, LOG_NOTICE, "started", "pgoutboxd %s relays to %s, http on %s: %s", PACKAGE_VERSION,
+	          d->cfg->kafka.brokers, d->cfg->http.listen, buf_str(&tables));
+}
+
+static int
+run(struct daemon *d)
+{
+	struct error err;
+
+	log_init(&d->log, STDERR_FILENO, d->cfg->log.level, d->cfg->log.format);
+	if (log_start(&d->log, &err) != 0 || daemon_init(d, &err) != 0) {
+		log_error(&d->log, LOG_CRIT, "cannot-start", &err);
+		return error_exit_status(err.kind);
+	}
+	tell_started(d);
+	notify_ready(d->notify); /* started; whether events flow is for /readyz to say */
+	if (loop_run(d->loop, &err) != 0) {
+		log_error(&d->log, LOG_CRIT, "loop-failed", &err);
+		return EX_OSERR;
+	}
+	log_write(&d->log, LOG_NOTICE, "stopped", "stopped after %llu events", sum(d, METRIC_EVENTS_SENT, 0));
+	return d->exit_status;
+}
+
+int
+pgoutboxd_run(struct config *cfg)
+{
+	struct daemon d = {.cfg = cfg, .exit_status = EX_OK, .count = config_outboxes(cfg)};
+	int status = run(&d);
+
+	daemon_done(&d);
+	log_stop(&d.log);
+	return status;
+}
