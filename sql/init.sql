@@ -20,6 +20,7 @@ SELECT format('%I.%I', :'schema', :'table') AS relation, :'table' || '_lane' || 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 \ir schema.sql
+\ir schema-2.sql
 \ir table.sql
 \ir claim-index.sql
 \ir register.sql

@@ -1,5 +1,6 @@
 -- Schema pgoutbox: what the relay keeps beside the outbox tables of a database. One a database, whatever the number
--- of tables. Run it as an administrator, in a transaction. No variables.
+-- of tables. This is version 1; schema-2.sql makes version 2 of it. Run it as an administrator, in a transaction. No
+-- variables.
 
 CREATE SCHEMA IF NOT EXISTS pgoutbox;
 COMMENT ON SCHEMA pgoutbox IS 'kept by pgoutboxctl, used by pgoutboxd';

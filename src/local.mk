@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libpgoutbox.a
 
 libpgoutbox_a_SOURCES = \
+	src/admin/audit.c \
+	src/admin/audit.h \
 	src/admin/conn.c \
 	src/admin/conn.h \
 	src/admin/inspect.c \
@@ -231,6 +233,7 @@ EMBEDDED_SQL = \
 	sql/grants.sql \
 	sql/notify.sql \
 	sql/register.sql \
+	sql/schema-2.sql \
 	sql/schema.sql \
 	sql/table.sql
 sqldir = $(pkgdatadir)/sql

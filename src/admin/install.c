@@ -184,9 +184,14 @@ static int
 plan_schema(struct site *s, struct error *err)
 {
 	const struct layout_facts *f = &s->layout.facts;
+	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 
-	if (!f->schema_exists)
-		return add_step(s, text_schema, false, err, "schema \"pgoutbox\"");
+	if (!f->schema_exists) {
+		buf_printf(&text, "%s\n%s", text_schema, text_schema_2);
+		if (buf_failed(&text))
+			return error_set(err, ERR_RETRY, "out of memory");
+		return add_step(s, buf_str(&text), false, err, "schema \"pgoutbox\"");
+	}
 	if (!f->readable) {
 		error_set(err, ERR_CONFIG, "this connection's role may not read schema \"pgoutbox\"");
 		return error_hint(err, "connect as an administrator: --database names the connection");

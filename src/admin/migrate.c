@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "admin/conn.h"
+#include "admin/texts.h"
 #include "admin/turn.h"
 #include "source/layout.h"
 
@@ -73,9 +74,8 @@ run(PGconn *conn, int want, const struct migration *steps, size_t count, struct 
 		if (conn_exec(conn, steps[i].sql, text, err) != 0)
 			return -1;
 	}
-	snprintf(text, sizeof(text), "UPDATE pgoutbox.meta SET version = %d, migrated_at = now() WHERE version <> %d",
-	         want, want);
-	if (conn_exec(conn, text, "could not note the version of schema \"pgoutbox\"", err) != 0)
+	snprintf(text, sizeof(text), "UPDATE pgoutbox.meta SET version = %d, migrated_at = now()", want);
+	if (todo > 0 && conn_exec(conn, text, "could not note the version of schema \"pgoutbox\"", err) != 0)
 		return -1;
 	*ret_result = (struct migrate_result){.from = have, .to = want};
 	return 0;
@@ -106,6 +106,7 @@ migrate_steps(PGconn *conn, int want, const struct migration *steps, size_t coun
 int
 migrate_run(PGconn *conn, struct migrate_result *ret_result, struct error *err)
 {
-	/* Version 1 is the first: there is nothing to come from yet. */
-	return migrate_steps(conn, LAYOUT_SCHEMA_VERSION, NULL, 0, ret_result, err);
+	const struct migration steps[] = {{2, text_schema_2}};
+
+	return migrate_steps(conn, LAYOUT_SCHEMA_VERSION, steps, sizeof(steps) / sizeof(steps[0]), ret_result, err);
 }

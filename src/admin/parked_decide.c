@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "admin/audit.h"
 #include "admin/conn.h"
 
 #define MISSING_SHOWN 20 /* of ids in a message */
@@ -181,6 +182,22 @@ resolve(PGconn *conn, const char *array, enum parked_decision decision, struct e
 }
 
 static int
+note(PGconn *conn, const struct layout *lo, const struct parked_outcome *o, enum parked_decision decision,
+     struct error *err)
+{
+	struct buf ids __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct audit_detail details[1] = {{"ids", NULL, true}};
+
+	for (size_t i = 0; i < o->count; i++)
+		buf_printf(&ids, "%c%" PRId64, i == 0 ? '[' : ',', o->ids[i]);
+	buf_add_char(&ids, ']');
+	if (buf_failed(&ids))
+		return error_set(err, ERR_RETRY, "out of memory");
+	details[0].value = buf_str(&ids);
+	return audit_add(conn, decision == PARKED_RETRY ? "parked retry" : "parked skip", lo->relation_oid, details, 1, err);
+}
+
+static int
 decide(PGconn *conn, const struct layout *lo, const struct parked_choice *choice, enum parked_decision decision,
        struct parked_outcome *o, struct error *err)
 {
@@ -197,7 +214,9 @@ decide(PGconn *conn, const struct layout *lo, const struct parked_choice *choice
 	array = buf_str(&ids);
 	if (decision == PARKED_RETRY && offer_again(conn, lo, array, o, err) != 0)
 		return -1;
-	return resolve(conn, array, decision, err);
+	if (resolve(conn, array, decision, err) != 0)
+		return -1;
+	return note(conn, lo, o, decision, err);
 }
 
 int

@@ -3,6 +3,7 @@
 #define PGOUTBOX_ADMIN_TEXTS_H
 
 extern const char text_schema[];
+extern const char text_schema_2[];
 extern const char text_table[];
 extern const char text_claim_index[];
 extern const char text_drop_index[];

@@ -17,7 +17,7 @@
 #include "model/event.h"
 #include "source/session.h"
 
-#define LAYOUT_SCHEMA_VERSION 1 /* of schema pgoutbox, as this program knows it */
+#define LAYOUT_SCHEMA_VERSION 2 /* of schema pgoutbox, as this program knows it */
 #define LAYOUT_PROBLEMS_MAX 32
 
 /* What the configuration asks for. Strings are borrowed. */
@@ -71,7 +71,7 @@ struct layout_facts {
 
 	bool schema_exists; /* pgoutbox, with what belongs in it */
 	bool may_use_pgoutbox;
-	bool may_read_pgoutbox; /* meta and outbox */
+	bool may_read_pgoutbox; /* meta, outbox and pause */
 	bool may_park;
 	bool may_call_lane;
 	bool readable; /* the asking session could read what follows */

@@ -234,7 +234,7 @@ judge_pgoutbox_rights(const struct layout *lo, struct problems *p)
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not use schema \"pgoutbox\"", f->role);
 	if (!f->may_read_pgoutbox)
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not read tables \"pgoutbox.meta\" and "
-		                                   "\"pgoutbox.outbox\"", f->role);
+		                                   "\"pgoutbox.outbox\", or not \"pgoutbox.pause\"", f->role);
 	if (!f->may_park)
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not read and insert into table \"pgoutbox.parked\"",
 		        f->role);

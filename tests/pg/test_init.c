@@ -10,6 +10,7 @@
 #include "admin/inspect.h"
 #include "admin/install.h"
 #include "admin/migrate.h"
+#include "admin/texts.h"
 #include "admin/turn.h"
 #include "support/db.h"
 #include "support/sandbox.h"
@@ -713,33 +714,74 @@ test_dump_and_restore(void)
 
 /* --- migrate --- */
 
+#define SHAPE                                                                                                       \
+	"SELECT md5(string_agg(x, E'\\n' ORDER BY x)) FROM (SELECT format('%%s %%s %%s %%s', c.relname, a.attname,"      \
+	"  format_type(a.atttypid, a.atttypmod), a.attnotnull) AS x FROM pg_class c JOIN pg_attribute a"            \
+	"  ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.relnamespace = 'pgoutbox'::regnamespace"                  \
+	" UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"     \
+	"  WHERE c.relnamespace = 'pgoutbox'::regnamespace"                                                         \
+	" UNION ALL SELECT c.relname || pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c"           \
+	"  ON c.oid = k.conrelid WHERE c.relnamespace = 'pgoutbox'::regnamespace"                                   \
+	" UNION ALL SELECT format('%%s %%s', c.relname, x) FROM pg_class c, aclexplode(c.relacl) x"                   \
+	"  WHERE c.relnamespace = 'pgoutbox'::regnamespace AND x.grantee <> c.relowner) s"
+
+/* A database as release 0.1 left it: the text of version 1 is still what init begins with. */
+static void
+make_version_1(struct sandbox *sb, const struct install_request *rq)
+{
+	install(sb, rq, NULL);
+	sandbox_exec(sb->db, "DROP TABLE pgoutbox.pause, pgoutbox.audit;"
+	                     " ALTER TABLE pgoutbox.outbox DROP COLUMN spare_index; DROP SCHEMA pgoutbox CASCADE");
+	sandbox_exec(sb->db, "BEGIN; %s; COMMIT", text_schema);
+	sandbox_exec(sb->db,
+	             "INSERT INTO pgoutbox.outbox (relation, lanes, claim_index)"
+	             " VALUES ('outbox_events', 4, 'outbox_events_lane4');"
+	             " CREATE INDEX outbox_events_lane4 ON outbox_events (pgoutbox.lane(aggregate_id, 4), id)"
+	             " WHERE sent_at IS NULL;"
+	             " GRANT USAGE ON SCHEMA pgoutbox TO %s; GRANT SELECT ON pgoutbox.meta, pgoutbox.outbox TO %s;"
+	             " GRANT SELECT, INSERT ON pgoutbox.parked TO %s",
+	             sb->name, sb->name, sb->name);
+}
+
 static void
 test_migrate(void)
 {
 	static const struct migration steps[] = {
-		{2, "ALTER TABLE pgoutbox.outbox ADD paused boolean NOT NULL DEFAULT false"},
-		{3, "CREATE TABLE pgoutbox.audit (who text)"},
+		{3, "ALTER TABLE pgoutbox.outbox ADD paused boolean NOT NULL DEFAULT false"},
+		{4, "CREATE TABLE pgoutbox.more (who text)"},
 	};
 	SANDBOX(sb);
 	struct install_request rq = request(&sb);
 	struct migrate_result result;
 	struct error err;
+	char *fresh, *migrated;
 
 	install(&sb, &rq, NULL);
+	fresh = sandbox_text(sb.db, SHAPE);
+	SANDBOX_MUST(migrate_run(sb.db, &result, &err), &err);
+	TAP_INT(result.from, 2);
+	TAP_INT(result.to, 2);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(migrated_at) FROM pgoutbox.meta"), 0);
+	make_version_1(&sb, &rq);
+	expect_refusal(&sb, &rq, "made by an older pgoutboxctl (schema version 1, this one needs 2)", "pgoutboxctl migrate");
 	SANDBOX_MUST(migrate_run(sb.db, &result, &err), &err);
 	TAP_INT(result.from, 1);
-	TAP_INT(result.to, 1);
-	TAP_INT(sandbox_int(sb.db, "SELECT count(migrated_at) FROM pgoutbox.meta"), 0);
-	SANDBOX_MUST(migrate_steps(sb.db, 3, steps, 2, &result, &err), &err);
-	TAP_INT(result.from, 1);
-	TAP_INT(result.to, 3);
-	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta WHERE migrated_at IS NOT NULL"), 3);
-	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.audit"), 0);
+	TAP_INT(result.to, 2);
+	migrated = sandbox_text(sb.db, SHAPE);
+	TAP_STR(migrated, fresh);
+	free(fresh);
+	free(migrated);
+	TAP_INT(problems(sb.role, &rq), 0);
+	SANDBOX_MUST(migrate_steps(sb.db, 4, steps, 2, &result, &err), &err);
+	TAP_INT(result.from, 2);
+	TAP_INT(result.to, 4);
+	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta WHERE migrated_at IS NOT NULL"), 4);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.more"), 0);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.outbox WHERE NOT paused"), 1);
 	TAP_INT(migrate_run(sb.db, &result, &err), -1);
 	TAP_INT(err.kind, ERR_CONFIG);
-	TAP_STR(err.message, "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 3, this one knows "
-	                     "1)");
+	TAP_STR(err.message, "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 4, this one knows "
+	                     "2)");
 	expect_refusal(&sb, &rq, "made by a newer pgoutboxctl", "install the version");
 }
 
@@ -747,8 +789,8 @@ static void
 test_migrate_fails_whole(void)
 {
 	static const struct migration steps[] = {
-		{2, "CREATE TABLE pgoutbox.audit (who text)"},
-		{3, "ALTER TABLE pgoutbox.nothing ADD x int"},
+		{3, "CREATE TABLE pgoutbox.more (who text)"},
+		{4, "ALTER TABLE pgoutbox.nothing ADD x int"},
 	};
 	SANDBOX(sb);
 	struct install_request rq = request(&sb);
@@ -756,10 +798,10 @@ test_migrate_fails_whole(void)
 	struct error err;
 
 	install(&sb, &rq, NULL);
-	TAP_INT(migrate_steps(sb.db, 3, steps, 2, &result, &err), -1);
-	TAP_HAS(err.message, "could not migrate schema \"pgoutbox\" to version 3");
-	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta"), 1);
-	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pg_class WHERE relname = 'audit'"), 0);
+	TAP_INT(migrate_steps(sb.db, 4, steps, 2, &result, &err), -1);
+	TAP_HAS(err.message, "could not migrate schema \"pgoutbox\" to version 4");
+	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta"), 2);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pg_class WHERE relname = 'more'"), 0);
 	/* the turn was given back */
 	PGconn *other = sandbox_open(sb.super);
 	SANDBOX_MUST(turn_take(other, 0, &err), &err);

@@ -396,8 +396,9 @@ test_operator(void)
 	sandbox_exec(sb.db,
 	             "GRANT USAGE ON SCHEMA pgoutbox TO %s; GRANT SELECT ON ALL TABLES IN SCHEMA pgoutbox TO %s;"
 	             "GRANT UPDATE (state, resolved_at, resolved_by) ON pgoutbox.parked TO %s;"
+	             "GRANT INSERT ON pgoutbox.audit TO %s;"
 	             "GRANT SELECT, UPDATE (sent_at) ON outbox_events TO %s",
-	             role, role, role, role);
+	             role, role, role, role, role);
 	expect(EX_OK, "parked  2        too large\n", "list", NULL, NULL, NULL, NULL);
 	expect(EX_OK, "bad topic!", "show", "1", NULL, NULL, NULL);
 	expect(EX_OK, "1 event unsent again", "retry", "1", NULL, NULL, NULL);
@@ -407,8 +408,12 @@ test_operator(void)
 	sandbox_exec(sb.db, "GRANT INSERT ON outbox_events TO %s", role);
 	expect(EX_OK, "1 event unsent again", "retry", "2", NULL, NULL, NULL);
 	check_int(&sb, 2, "SELECT count(*) FROM pgoutbox.parked WHERE resolved_by LIKE '%_operator'");
+	/* what failed left no trace */
+	check_int(&sb, 2, "SELECT count(*) FROM pgoutbox.audit WHERE who LIKE '%_operator' AND verb = 'parked retry'"
+	                  " AND relation = 'outbox_events'::regclass AND detail IN ('{\"ids\": [1]}', '{\"ids\": [2]}')");
 	sandbox_exec(sb.db, "UPDATE pgoutbox.parked SET state = 'parked', resolved_at = NULL");
 	expect(EX_OK, "2 events given up: 1 2\n", "skip", "--yes", "--all", NULL, NULL);
+	check_int(&sb, 1, "SELECT count(*) FROM pgoutbox.audit WHERE verb = 'parked skip' AND detail = '{\"ids\": [1, 2]}'");
 	sandbox_exec(sb.db, "DROP OWNED BY %s; DROP ROLE %s", role, role);
 }
 

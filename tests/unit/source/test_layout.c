@@ -19,7 +19,7 @@ static const char *const fields[] = {
 
 static const char *const table_facts[] = {"16400", "public.outbox_events", "r", "p", "f", "f", "f", "relay", "t", "t",
                                           "t", "t",
-                                          "t", "t", "t", "t", "t", "t", "1", "4", "outbox_events_lane4", "t", "t", "f"};
+                                          "t", "t", "t", "t", "t", "t", "2", "4", "outbox_events_lane4", "t", "t", "f"};
 
 /* quoted, found, type, type_name, not_null, uniq, immutable, may_update */
 static const char *const columns[COL_COUNT + 1][8] = {
@@ -119,7 +119,7 @@ test_take(void)
 	CU_ASSERT_PTR_NULL(lo.columns[COL_TOPIC].quoted);
 	TAP_INT(lo.columns[COL_TOPIC].type, TYPE_NONE);
 	TAP_STR(lo.facts.role, "relay");
-	TAP_INT(lo.facts.schema_version, 1);
+	TAP_INT(lo.facts.schema_version, 2);
 	CU_ASSERT_TRUE(lo.facts.index_exists && lo.facts.index_valid && lo.facts.index_fits);
 	CU_ASSERT_PTR_NULL(lo.facts.missing);
 	layout_done(&lo);

@@ -173,9 +173,9 @@ test_install(void)
 	       "index \"outbox_events_lane4\" of table \"public.outbox_events\" is not over the 4 lanes of the "
 	       "configured columns");
 	BROKEN(facts.schema_version = 9, &mark, LAYOUT_INSTALL,
-	       "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 9, this one knows 1)");
+	       "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 9, this one knows 2)");
 	BROKEN(facts.schema_version = 0, &mark, LAYOUT_INSTALL,
-	       "schema \"pgoutbox\" was made by an older pgoutboxctl (schema version 0, this one needs 1)");
+	       "schema \"pgoutbox\" was made by an older pgoutboxctl (schema version 0, this one needs 2)");
 }
 
 static void
@@ -204,7 +204,7 @@ test_rights(void)
 	       "row-level security may hide rows of table \"public.outbox_events\" from role \"relay\"");
 	BROKEN(facts.may_use_pgoutbox = false, &mark, LAYOUT_RIGHTS, "role \"relay\" may not use schema \"pgoutbox\"");
 	BROKEN(facts.may_read_pgoutbox = false, &mark, LAYOUT_RIGHTS,
-	       "role \"relay\" may not read tables \"pgoutbox.meta\" and \"pgoutbox.outbox\"");
+	       "role \"relay\" may not read tables \"pgoutbox.meta\" and \"pgoutbox.outbox\", or not \"pgoutbox.pause\"");
 	BROKEN(facts.may_park = false, &mark, LAYOUT_RIGHTS,
 	       "role \"relay\" may not read and insert into table \"pgoutbox.parked\"");
 	BROKEN(facts.may_call_lane = false, &mark, LAYOUT_RIGHTS,
