@@ -93,16 +93,21 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/parked.c \
 	src/ctl/progress.c \
 	src/ctl/progress.h \
+	src/ctl/pulse.c \
+	src/ctl/pulse.h \
 	src/ctl/report.c \
 	src/ctl/report.h \
 	src/ctl/samples.c \
 	src/ctl/samples.h \
+	src/ctl/screen.c \
+	src/ctl/screen.h \
 	src/ctl/setup.c \
 	src/ctl/status.c \
 	src/ctl/table.c \
 	src/ctl/table.h \
 	src/ctl/term.c \
 	src/ctl/term.h \
+	src/ctl/top.c \
 	src/ctl/usage.c \
 	src/ctl/usage.h \
 	src/ctl/verb.c \

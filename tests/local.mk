@@ -34,8 +34,10 @@ UNIT_TESTS = \
 	tests/unit/ctl/test_endpoint \
 	tests/unit/ctl/test_outboxes \
 	tests/unit/ctl/test_progress \
+	tests/unit/ctl/test_pulse \
 	tests/unit/ctl/test_report \
 	tests/unit/ctl/test_samples \
+	tests/unit/ctl/test_screen \
 	tests/unit/ctl/test_table \
 	tests/unit/ctl/test_term \
 	tests/unit/ctl/test_usage \
@@ -111,7 +113,8 @@ PG_TESTS = \
 	tests/pg/test_init \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
-	tests/pg/test_status
+	tests/pg/test_status \
+	tests/pg/test_top
 
 # The rough ones stop, kill and freeze their servers, so both kinds may run side by side on servers of their own.
 E2E_CALM = \

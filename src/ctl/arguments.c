@@ -22,6 +22,8 @@ const struct argument_row argument_rows[] = {
 	{'l', false, "limit", "N", FIELD(limit), "so many at the most (default 100)"},
 	{'T', false, "timeout", "DURATION", FIELD(timeout), "give up after so long (30s, 5m; default: never)"},
 	{'N', false, "through-now", NULL, FIELD(through_now), "wait only for what is there at the start"},
+	{'i', true, "interval", "S", FIELD(interval), "so many seconds between two looks (default 1)"},
+	{'C', false, "count", "N", FIELD(count), "end after so many looks"},
 	{'a', false, "all", NULL, FIELD(all), "all of them; in a list, those decided about, too"},
 	{'P', false, "payload", NULL, FIELD(payload), "show the payload, too"},
 	{'y', false, "yes", NULL, FIELD(yes), "do what cannot be undone"},

@@ -15,6 +15,8 @@ struct arguments {
 	const char *key, *topic, *reason_like; /* NULL = any */
 	const char *limit;    /* NULL = the verb's own */
 	const char *timeout;  /* NULL = for ever */
+	const char *interval; /* NULL = the verb's own */
+	const char *count;    /* NULL = no end */
 	bool notify, print_sql, json, payload, all, yes;
 	bool through_now;
 	bool help, version;

@@ -48,22 +48,19 @@ tell(struct drain *d, const char *message, const char *hint)
 
 /* Trouble that may pass is told when it begins and when it ends. */
 static int
-judge_relay(struct drain *d, const struct verdict *v, bool notes, int64_t now_us)
+judge_relay(struct drain *d, const struct verdict *v, int64_t now_us)
 {
-	bool trouble = v->kind == VERDICT_NOT_READY || v->kind == VERDICT_UNOWNED || v->kind == VERDICT_NO_RELAY ||
-	               (v->kind == VERDICT_READY && notes);
-
 	if (v->kind != VERDICT_NO_RELAY)
 		d->relay_seen_us = now_us;
 	else if (d->relay_seen_us == 0 || now_us - d->relay_seen_us > RESTART_US) {
 		tell(d, v->message, v->hint);
 		return verdict_exit_status(v->kind);
 	}
-	if (trouble && !d->troubled)
+	if (v->trouble && !d->troubled)
 		tell(d, v->message, v->hint);
-	else if (!trouble && d->troubled)
+	else if (!v->trouble && d->troubled)
 		tell(d, "it goes on", "");
-	d->troubled = trouble;
+	d->troubled = v->trouble;
 	return GOES_ON;
 }
 
@@ -101,7 +98,7 @@ judge(struct drain *d, int64_t now_us)
 	endpoint_ask(d->cfg->http.listen, d->cfg->outbox.table, &e);
 	v = verdict_of(&s, &e);
 	d->judge_us = clock_mono_us() + JUDGE_US;
-	status = judge_relay(d, &v, e.notes.len > 0, now_us);
+	status = judge_relay(d, &v, now_us);
 	return status != GOES_ON ? status : judge_parked(d, &s, &err);
 }
 

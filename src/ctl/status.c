@@ -213,22 +213,6 @@ line(const char *title, const char *fmt, ...)
 	putchar('\n');
 }
 
-static const char *
-colour_of(enum verdict_kind kind)
-{
-	switch (kind) {
-	case VERDICT_READY:
-	case VERDICT_ELSEWHERE:
-		return "\033[32m";
-	case VERDICT_NOT_READY:
-	case VERDICT_UNOWNED:
-		return "\033[33m";
-	case VERDICT_NO_RELAY:
-		return "\033[31m";
-	}
-	return "";
-}
-
 static void
 print_verdict(const struct verdict *v)
 {
@@ -236,7 +220,7 @@ print_verdict(const struct verdict *v)
 	bool colour = term_has_colour(stdout);
 
 	table_add_harmless(&text, v->message);
-	line("relay", "%s%s%s", colour ? colour_of(v->kind) : "", buf_str(&text), colour ? "\033[0m" : "");
+	line("relay", "%s%s%s", colour ? verdict_colour(v) : "", buf_str(&text), colour ? "\033[0m" : "");
 	if (v->hint[0] == '\0')
 		return;
 	buf_reset(&text);

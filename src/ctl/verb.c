@@ -26,6 +26,11 @@ const struct verb verbs[] = {
          "(http.listen) says, where it answers. The exit status is 0 where the outbox is\n"
          "relayed, 69 where no relay runs, 75 where one does but is not ready or a lane\n"
          "has no owner.\n"},
+	{"top", "diC", NULL, verb_top, "look on: rates, latency, lanes, refreshed in place",
+         "Shows every second how many events come and go, how many wait and since when,\n"
+         "how long they take, and who owns the lanes; latencies where the daemon's\n"
+         "endpoint answers. The key q or Ctrl-C ends it. Where the output is no terminal,\n"
+         "it prints a line of name=value words for each look.\n"},
 	{"drain", "dTN", NULL, verb_drain, "wait until nothing unsent is left",
          "Waits until the table has no unsent event, for a switch-over or before a\n"
          "maintenance; it sends nothing itself, the relays do. With --through-now it waits\n"

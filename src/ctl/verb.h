@@ -45,6 +45,7 @@ int verb_init(const struct arguments *args, const struct config *cfg);
 int verb_migrate(const struct arguments *args, const struct config *cfg);
 int verb_check(const struct arguments *args, const struct config *cfg);
 int verb_status(const struct arguments *args, const struct config *cfg);
+int verb_top(const struct arguments *args, const struct config *cfg);
 int verb_drain(const struct arguments *args, const struct config *cfg);
 int verb_parked_list(const struct arguments *args, const struct config *cfg);
 int verb_parked_show(const struct arguments *args, const struct config *cfg);

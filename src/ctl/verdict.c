@@ -42,6 +42,14 @@ verdict_exit_status(enum verdict_kind kind)
 }
 
 const char *
+verdict_colour(const struct verdict *v)
+{
+	if (v->kind == VERDICT_NO_RELAY)
+		return "\033[31m";
+	return v->trouble ? "\033[33m" : "\033[32m";
+}
+
+const char *
 verdict_host(const struct survey_session *session)
 {
 	if (strcmp(session->host, "local") == 0)
@@ -106,7 +114,7 @@ add_owners(struct buf *out, const struct survey *s)
 static struct verdict
 make(enum verdict_kind kind, const struct buf *message, const char *hint)
 {
-	struct verdict v = {.kind = kind};
+	struct verdict v = {.kind = kind, .trouble = kind != VERDICT_READY && kind != VERDICT_ELSEWHERE};
 
 	snprintf(v.message, sizeof(v.message), "%s", buf_failed(message) ? "out of memory" : buf_str(message));
 	snprintf(v.hint, sizeof(v.hint), "%s", hint);
@@ -184,6 +192,7 @@ verdict_of(const struct survey *s, const struct endpoint *e)
 {
 	struct buf m __attribute__((cleanup(buf_done))) = BUF_INIT;
 	int owned = survey_owned(s);
+	struct verdict v;
 
 	if (e->state == ENDPOINT_NOT_READY)
 		return not_ready(e);
@@ -198,5 +207,7 @@ verdict_of(const struct survey *s, const struct endpoint *e)
 		buf_add_str(&m, ", but ");
 		add_joined(&m, buf_str(&e->notes));
 	}
-	return make(VERDICT_READY, &m, "");
+	v = make(VERDICT_READY, &m, "");
+	v.trouble = e->notes.len > 0;
+	return v;
 }

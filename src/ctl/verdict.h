@@ -2,6 +2,8 @@
 #ifndef PGOUTBOX_CTL_VERDICT_H
 #define PGOUTBOX_CTL_VERDICT_H
 
+#include <stdbool.h>
+
 #include "admin/survey.h"
 #include "ctl/endpoint.h"
 
@@ -15,6 +17,7 @@ enum verdict_kind {
 
 struct verdict {
 	enum verdict_kind kind;
+	bool trouble; /* nothing goes on now, as far as can be told: also where a ready relay reports a young outage */
 	char message[768];
 	char hint[384]; /* "" = none */
 };
@@ -25,6 +28,9 @@ const char *verdict_name(enum verdict_kind kind); /* for programs: "ready", "els
 
 /* EX_OK for READY and ELSEWHERE, EX_UNAVAILABLE for NO_RELAY, EX_TEMPFAIL for the others. */
 int verdict_exit_status(enum verdict_kind kind);
+
+/* The escape sequence that a terminal shows it by: green, yellow, red. */
+const char *verdict_colour(const struct verdict *v);
 
 /* "10.0.0.5", "the database's host", or "a host that this role may not see". */
 const char *verdict_host(const struct survey_session *session);

@@ -54,7 +54,7 @@ test_table(void)
 		for (const char *o = v->options; *o != '\0'; o++) {
 			CU_ASSERT_PTR_NULL(strchr(o + 1, *o));
 			CU_ASSERT_PTR_NOT_NULL(arguments_row(*o));
-			CU_ASSERT_PTR_NULL(strchr("chV", *o));
+			CU_ASSERT_PTR_NULL(strchr("cohV", *o));
 		}
 		for (size_t j = 0; j < i; j++)
 			CU_ASSERT(strcmp(verbs[j].name, v->name) != 0);
