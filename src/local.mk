@@ -148,6 +148,8 @@ libpgoutbox_a_SOURCES = \
 	src/relay/pipe_impl.h \
 	src/relay/plan.c \
 	src/relay/plan.h \
+	src/relay/progress.c \
+	src/relay/progress.h \
 	src/relay/publish.c \
 	src/relay/relay.c \
 	src/relay/relay.h \

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "relay/budget.h"
@@ -27,7 +28,6 @@
 #include "source/session.h"
 
 #define LOOP_STALL_US 10000000
-#define OUTAGE_THRESHOLD_US 10000000
 #define STATUS_US 1000000
 #define STOP_MARGIN_US 10000000 /* beside outbox.stop_timeout: the last settlements, and what ends after the loop */
 
@@ -118,10 +118,14 @@ on_lag(void *ctx, int64_t lag_us)
 	metrics_observe(metrics_daemon(d->metrics), METRIC_LOOP_LAG_SECONDS, lag_us);
 }
 
+/* In the endpoint's thread, so that it is true when the loop hangs. */
 static void
 render_metrics(void *ctx, struct buf *ret_out)
 {
-	metrics_render(ctx, ret_out);
+	const struct daemon *d = ctx;
+
+	metrics_set(metrics_daemon(d->metrics), METRIC_READY, health_ready(d->health, false, clock_mono_us(), NULL));
+	metrics_render(d->metrics, ret_out);
 }
 
 static unsigned long long
@@ -227,7 +231,8 @@ daemon_init(struct daemon *d, struct error *err)
 	struct metrics_labels labels = {
 		.outboxes_count = d->count, .version = PACKAGE_VERSION, .librdkafka = producer_library_version(), .libpq = libpq};
 	struct health_options health = {
-		.outboxes_count = d->count, .loop_stall_us = LOOP_STALL_US, .outage_threshold_us = OUTAGE_THRESHOLD_US};
+		.outboxes_count = d->count, .loop_stall_us = LOOP_STALL_US,
+		.outage_threshold_us = d->cfg->http.ready_after_ms * 1000};
 	struct http_options http = {.listen = d->cfg->http.listen, .metrics = render_metrics};
 
 	snprintf(libpq, sizeof(libpq), "%d.%d", session_library_version() / 10000, session_library_version() % 10000);
@@ -240,7 +245,7 @@ daemon_init(struct daemon *d, struct error *err)
 	if (health_new(&health, &d->health, err) != 0 || notify_new(&d->notify, err) != 0)
 		return -1;
 	http.health = d->health;
-	http.metrics_ctx = d->metrics;
+	http.metrics_ctx = d;
 	http.connections = allow_descriptors(d);
 	if (http_new(&http, &d->http, err) != 0 || signals_new(on_signal, d, &d->signals, err) != 0 ||
 	    loop_add(d->loop, signals_watch(d->signals), err) != 0)

@@ -57,6 +57,7 @@ UNIT_TESTS = \
 	tests/unit/relay/test_outlet \
 	tests/unit/relay/test_pipe \
 	tests/unit/relay/test_plan \
+	tests/unit/relay/test_progress \
 	tests/unit/relay/test_relay \
 	tests/unit/relay/test_spread \
 	tests/unit/relay/test_stranded \

@@ -1,7 +1,7 @@
 /* metrics.h - figures for Prometheus: the relay's thread writes, any thread renders.
  *
  * Storage is C11 atomics without order between them: a rendering may see one figure a moment before its neighbour.
- * Each scope has one writing thread; writing costs a few nanoseconds and never waits.
+ * Each metric of a scope has one writing thread; writing costs a few nanoseconds and never waits.
  * Values are integers in the unit of metrics.def: counts, bytes, or microseconds, which are shown as seconds.
  */
 #ifndef PGOUTBOX_METRICS_METRICS_H

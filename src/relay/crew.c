@@ -69,11 +69,12 @@ crew_drop(struct crew *c, const struct error *err)
 struct crew_count
 crew_count(const struct crew *c)
 {
-	struct crew_count n = {0, 0};
+	struct crew_count n = {0, 0, 0};
 
 	for (int i = 0; i < c->count; i++) {
 		n.owned += pipe_owned(c->pipes[i]);
 		n.detached += pipe_detached(c->pipes[i]);
+		n.busy += pipe_busy(c->pipes[i]);
 	}
 	return n;
 }

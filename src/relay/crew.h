@@ -17,6 +17,7 @@ struct crew {
 struct crew_count {
 	int owned;
 	int detached;
+	int busy;
 };
 
 void crew_init(struct crew *c);

@@ -584,6 +584,12 @@ pipe_detached(const struct pipe *p)
 }
 
 bool
+pipe_busy(const struct pipe *p)
+{
+	return pipe_owned(p) && (p->batch != NULL || p->rung);
+}
+
+bool
 pipe_closed(const struct pipe *p)
 {
 	return lane_state(p->lane) == LANE_CLOSED && p->batch == NULL && p->stranded.count == 0;

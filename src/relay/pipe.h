@@ -54,6 +54,7 @@ void pipe_drop(struct pipe *p, const struct error *err); /* its session is as go
 bool pipe_wanted(const struct pipe *p);
 bool pipe_owned(const struct pipe *p);
 bool pipe_detached(const struct pipe *p);
+bool pipe_busy(const struct pipe *p); /* owns its lane, and has events in hand or knows of some to claim */
 bool pipe_closed(const struct pipe *p); /* not wanted, nothing in hand, no session */
 
 /* The doorbell: there is something to claim. everywhere: it was found below the floor. */

@@ -12,6 +12,7 @@
 #include "relay/link.h"
 #include "relay/outlet.h"
 #include "relay/plan.h"
+#include "relay/progress.h"
 #include "relay/upkeep.h"
 #include "source/barrier.h"
 
@@ -33,6 +34,7 @@ struct relay {
 	struct crew crew;
 	struct watch timer; /* looks at what changed */
 	struct loop_gap gap;
+	struct progress progress;
 	struct keeper_members members;
 	bool members_known;
 	bool stopping;
@@ -92,6 +94,29 @@ on_failed(void *ctx, const struct error *err)
 		fail(r, err);
 }
 
+/* Where this relay is alone, nothing is held and nothing parked, whatever waits in the table could be sent. */
+static bool
+has_work(const struct relay *r, const struct crew_count *n, uint64_t sent)
+{
+	bool all_ours = r->members_known && r->members.relays == 1 && n->owned == r->crew.count;
+
+	if (holds_any(&r->holds))
+		return false;
+	return n->busy > 0 ||
+	       (all_ours && r->members.parked == 0 && r->upkeep.pending > 0 && r->upkeep.pending_after == sent);
+}
+
+static void
+tell_progress(struct relay *r, const struct crew_count *n)
+{
+	uint64_t sent = metrics_get(r->opt.metrics, METRIC_EVENTS_SENT, 0);
+
+	if (progress_stalls(&r->progress, has_work(r, n, sent), sent, clock_mono_us()))
+		health(r, HEALTH_PROGRESS, HEALTH_OUTAGE, "events wait, and Kafka acknowledged none");
+	else
+		health(r, HEALTH_PROGRESS, HEALTH_OK, NULL);
+}
+
 static void
 tell_lanes(struct relay *r)
 {
@@ -100,6 +125,7 @@ tell_lanes(struct relay *r)
 	metrics_set(r->opt.metrics, METRIC_LANES_OWNED, n.owned);
 	metrics_set(r->opt.metrics, METRIC_LANES_DETACHED, n.detached);
 	metrics_set(r->opt.metrics, METRIC_IN_FLIGHT_EVENTS, (int64_t)outlet_in_flight(r->outlet));
+	tell_progress(r, &n);
 	if (!r->members_known)
 		return;
 	if (n.owned >= r->members.quota)
@@ -417,6 +443,7 @@ relay_new(const struct relay_options *opt, struct relay **ret_relay, struct erro
 		return -1;
 	}
 	health(r, HEALTH_KAFKA, HEALTH_OK, NULL);
+	health(r, HEALTH_PROGRESS, HEALTH_OK, NULL);
 	if (strchr(opt->cfg->kafka.topic, '$') == NULL)
 		outlet_warm_topic(r->outlet, opt->cfg->kafka.topic);
 	upkeep_open(&r->upkeep);

@@ -94,6 +94,8 @@ on_stats(void *ctx, const struct stats *st)
 	struct upkeep *u = ctx;
 	struct metrics_scope *m = u->opt->metrics;
 
+	u->pending = st->pending;
+	u->pending_after = metrics_get(m, METRIC_EVENTS_SENT, 0);
 	metrics_set(m, METRIC_PENDING_EVENTS, st->pending);
 	metrics_set(m, METRIC_PENDING_EXACT, st->pending_exact);
 	metrics_set(m, METRIC_TABLE_BYTES, st->table_bytes);

@@ -28,6 +28,8 @@ struct upkeep {
 	struct keeper *keeper;
 	struct link link;
 	bool accepted; /* the table, once */
+	int64_t pending;        /* when statistics were last taken */
+	uint64_t pending_after; /* so many events had been sent then */
 	bool joined;   /* the loop */
 };
 

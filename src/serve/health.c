@@ -35,6 +35,7 @@ static const char *const check_names[HEALTH_CHECKS] = {
 	[HEALTH_KAFKA] = "kafka",
 	[HEALTH_SCHEMA] = "schema",
 	[HEALTH_LANES] = "lanes",
+	[HEALTH_PROGRESS] = "progress",
 };
 
 static int

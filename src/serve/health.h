@@ -1,8 +1,8 @@
 /* health.h - named checks: the relay's thread says how they stand, any thread asks for the verdict.
  *
  * Live: the loop turns. A daemon that is not live should be killed.
- * Ready: live, and no check fails. An outage of a side counts only once it has lasted for the threshold, as most end
- * before anybody need know.
+ * Ready: live, and no check fails. An outage of a side, or a standstill, counts only once it has lasted for the
+ * threshold, as most end before anybody need know.
  */
 #ifndef PGOUTBOX_SERVE_HEALTH_H
 #define PGOUTBOX_SERVE_HEALTH_H
@@ -16,7 +16,7 @@
 #include "serve/loop.h"
 
 /* The checks of each outbox. All begin as failing with the reason "starting". */
-enum health_check { HEALTH_POSTGRESQL, HEALTH_KAFKA, HEALTH_SCHEMA, HEALTH_LANES, HEALTH_CHECKS };
+enum health_check { HEALTH_POSTGRESQL, HEALTH_KAFKA, HEALTH_SCHEMA, HEALTH_LANES, HEALTH_PROGRESS, HEALTH_CHECKS };
 
 enum health_state {
 	HEALTH_OK,

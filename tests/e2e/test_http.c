@@ -103,6 +103,53 @@ health_pages(void)
 	env_daemon_stop(&env, 0);
 }
 
+static bool
+ready_says(const char *text)
+{
+	char *body;
+	bool says;
+
+	(void)env_get(&env, 0, "/readyz?verbose", &body);
+	says = strstr(body, text) != NULL;
+	free(body);
+	return says;
+}
+
+static void
+wait_until_ready_says(const char *text)
+{
+	for (int i = 0; i < 1500 && !ready_says(text); i++)
+		proc_sleep_ms(10);
+	CU_ASSERT_TRUE(ready_says(text));
+}
+
+/* Both sides serve and the lanes are owned, but somebody has locked what should be sent. */
+static void
+a_standstill_is_not_ready(void)
+{
+	struct env_config cfg = {.http_lines = "  ready_after: 1s\n"};
+	char *body;
+
+	if (!env_begin(&env))
+		return;
+	env_init(&env, &cfg);
+	(void)env_topic(&env, "account");
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload) VALUES ('account', 'k', 'e', '{}')");
+	env_exec(&env, "BEGIN; SELECT 1 FROM outbox_events FOR UPDATE");
+	env_daemon_start(&env, 0, &cfg);
+	wait_until_ready_says("[-]progress: events wait, and Kafka acknowledged none");
+	TAP_INT(env_get(&env, 0, "/readyz", &body), 503);
+	TAP_HAS(body, "[-]progress: ");
+	CU_ASSERT_PTR_NULL(strstr(body, "kafka:"));
+	CU_ASSERT_PTR_NULL(strstr(body, "lanes:"));
+	free(body);
+	TAP_INT(env_get(&env, 0, "/livez", &body), 200);
+	free(body);
+	env_exec(&env, "COMMIT");
+	wait_until_ready_says("[+]progress ok\nready: yes");
+	env_daemon_stop(&env, 0);
+}
+
 int
 main(void)
 {
@@ -110,5 +157,6 @@ main(void)
 	tap_test("metrics tell what was done", metrics_tell_what_was_done);
 	tap_test("promtool finds nothing to complain about", promtool_finds_nothing);
 	tap_test("health pages and unknown paths", health_pages);
+	tap_test("a standstill is not ready, and says so", a_standstill_is_not_ready);
 	return tap_run();
 }

@@ -205,7 +205,7 @@ env_write_config(struct env *env, const char *name, int http_port, const struct 
 	else
 		fprintf(out, "  topic: %s\n", quoted(cfg->topic));
 	fputs(or_empty(cfg->kafka_lines), out);
-	fprintf(out, "http:\n  listen: \"127.0.0.1:%d\"\n", http_port);
+	fprintf(out, "http:\n  listen: \"127.0.0.1:%d\"\n%s", http_port, or_empty(cfg->http_lines));
 	fclose(out);
 	chmod(path, 0600);
 	return path;

@@ -34,6 +34,7 @@ struct env_config {
 	const char *brokers;        /* PGOUTBOX_TEST_KAFKA */
 	const char *topic;          /* "<name>.${aggregate_type}" */
 	const char *kafka_lines;
+	const char *http_lines;
 	const char *program;        /* instead of "pgoutboxd": a variant of it, from the build directory */
 };
 

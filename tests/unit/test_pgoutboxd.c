@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -108,11 +110,53 @@ asks_for_the_time_to_drain(void)
 	TAP_INT(proc_wait(&daemon_proc, 30000), 0);
 }
 
+/* What came within the time; the manager's queue is emptied first, of what came before. */
+static int
+pings_within(int ms)
+{
+	int64_t until_us;
+	char text[512];
+	int pings = 0;
+
+	while (recv(manager, text, sizeof(text), MSG_DONTWAIT) >= 0)
+		;
+	for (until_us = clock_mono_us() + ms * 1000LL; clock_mono_us() < until_us;) {
+		struct pollfd p = {.fd = manager, .events = POLLIN};
+
+		if (poll(&p, 1, 10) > 0 && recv(manager, text, sizeof(text), 0) > 0)
+			pings += strncmp(text, "WATCHDOG=1", 10) == 0;
+	}
+	return pings;
+}
+
+/* The loop's thread is stopped, and no other: whoever speaks for it now would hide that it hangs. */
+static void
+a_loop_that_hangs_pings_no_more(void)
+{
+	char text[512];
+	int status;
+
+	setenv("WATCHDOG_USEC", "100000", 1);
+	start_daemon("");
+	CU_ASSERT_FATAL(told("READY=1", text));
+	CU_ASSERT_FATAL(told("WATCHDOG=1", text));
+	if (ptrace(PTRACE_SEIZE, daemon_proc.pid, NULL, NULL) != 0 || ptrace(PTRACE_INTERRUPT, daemon_proc.pid, NULL, NULL) != 0) {
+		tap_skip("ptrace(2) is not allowed here");
+		return;
+	}
+	TAP_INT_FATAL(waitpid(daemon_proc.pid, &status, __WALL), daemon_proc.pid);
+	TAP_INT(pings_within(700), 0);
+	TAP_INT(ptrace(PTRACE_DETACH, daemon_proc.pid, NULL, NULL), 0);
+	CU_ASSERT(told("WATCHDOG=1", text));
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+}
+
 int
 main(void)
 {
 	tap_suite_fixture("pgoutboxd", setup, teardown);
 	tap_test("tells the service manager how it is", says_how_it_is);
 	tap_test("asks for the time that a drain may take", asks_for_the_time_to_drain);
+	tap_test("a loop that hangs pings the watchdog no more", a_loop_that_hangs_pings_no_more);
 	return tap_run();
 }

@@ -151,6 +151,7 @@ test_print(void)
 	        "  property_files: {}\n"
 	        "http:\n"
 	        "  listen: \"127.0.0.1:9921\"\n"
+	        "  ready_after: 10s\n"
 	        "log:\n"
 	        "  level: info\n"
 	        "  format: logfmt\n");

@@ -16,7 +16,7 @@ enum { LANES = 4, STOP_MS = 30000, SESSION_MS = 15000 };
 
 struct pipe {
 	int lane;
-	bool wanted, owned, closed, detached;
+	bool wanted, owned, closed, detached, busy;
 };
 
 struct outlet {
@@ -55,6 +55,8 @@ static void (*absent)(void *ctx, int64_t away_us);
 static enum health_state healths[HEALTH_CHECKS];
 static uint64_t repeatable;
 static int64_t gauges[METRICS_COUNT];
+static uint64_t events_sent;
+static bool held;
 static char trace[4096];
 
 /* What happened, in its order. */
@@ -110,6 +112,14 @@ metrics_set(struct metrics_scope *s, enum metric id, int64_t value)
 {
 	(void)s;
 	gauges[id] = value;
+}
+
+uint64_t
+metrics_get(const struct metrics_scope *s, enum metric id, unsigned label)
+{
+	(void)s, (void)label;
+	TAP_INT(id, METRIC_EVENTS_SENT);
+	return events_sent;
 }
 
 void
@@ -191,6 +201,13 @@ statements_fit(const struct statements *st, const struct layout *lo, const struc
 {
 	(void)st, (void)lo, (void)options;
 	return fits;
+}
+
+bool
+holds_any(const struct holds *hs)
+{
+	(void)hs;
+	return held;
 }
 
 void
@@ -465,6 +482,12 @@ pipe_owned(const struct pipe *p)
 }
 
 bool
+pipe_busy(const struct pipe *p)
+{
+	return p->busy;
+}
+
+bool
 pipe_detached(const struct pipe *p)
 {
 	return p->detached;
@@ -537,7 +560,8 @@ setup(void)
 	pipe_fails_at = -1;
 	has_end = statements_fail = upkeep_open_now = false;
 	fits = true;
-	repeatable = 0;
+	repeatable = events_sent = 0;
+	held = false;
 	memset(gauges, 0, sizeof(gauges));
 	trace[0] = '\0';
 	TAP_INT_FATAL(relay_new(&opt, &r, &err), 0);
@@ -627,6 +651,56 @@ test_begins(void)
 	TAP_INT(hints[0], 1000);
 	TAP_INT(hints[1], LADDER_BOTTOM);
 	relay_dump(r);
+}
+
+static void
+look_after(int64_t us)
+{
+	now_us += us;
+	r->shared.changed(r->shared.ctx);
+	turn();
+}
+
+/* Events that could be sent are there, and nothing is acknowledged. */
+static void
+test_progress(void)
+{
+	struct keeper_members m = {.relays = 1, .quota = LANES};
+
+	begin();
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
+	pipes[2].busy = true;
+	look_after(0);
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OUTAGE);
+	events_sent++;
+	look_after(10);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OUTAGE);
+	held = true; /* what is in the way is known, and told elsewhere */
+	look_after(10);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
+	held = pipes[2].busy = false;
+
+	/* no lane knows of any, but the table has some */
+	upkeep->pending = 3;
+	upkeep->pending_after = events_sent;
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OUTAGE);
+	upkeep->pending_after = events_sent - 1; /* before the last one was sent */
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
+	upkeep->pending_after = events_sent;
+	m.parked = 1; /* they may be behind it */
+	events.members(events.ctx, &m);
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
+	m.parked = 0;
+	m.relays = 2; /* they may be the other's */
+	events.members(events.ctx, &m);
+	look_after(PROGRESS_PATIENCE_US);
+	TAP_INT(healths[HEALTH_PROGRESS], HEALTH_OK);
 }
 
 static void
@@ -901,6 +975,7 @@ main(void)
 {
 	tap_suite_fixture("relay", setup, teardown);
 	tap_test("it begins when the table is accepted", test_begins);
+	tap_test("events that wait should make progress", test_progress);
 	tap_test("lanes are shared", test_shares);
 	tap_test("after an outage others' lanes are left to them", test_returns);
 	tap_test("a change among the parked events is told", test_parked);

@@ -69,7 +69,7 @@ ready_when_all_is_well(void)
 	CU_ASSERT_TRUE(health_live(h, false, SECONDS(1000), NULL));
 	TAP_STR(ready_text(false, SECONDS(1000)), "ready: yes\n");
 	TAP_STR(ready_text(true, SECONDS(1000)),
-	        "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\nready: yes\n");
+	        "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\n[+]progress ok\nready: yes\n");
 }
 
 static void
@@ -81,7 +81,7 @@ not_ready_at_the_start(void)
 	last_turn_us = now_us;
 	CU_ASSERT_FALSE(health_ready(fresh, false, now_us, &out));
 	TAP_STR(buf_str(&out), "[-]postgresql: starting, for 0 s\n[-]kafka: starting, for 0 s\n"
-	                       "[-]schema: starting, for 0 s\n[-]lanes: starting, for 0 s\nready: no\n");
+	                       "[-]schema: starting, for 0 s\n[-]lanes: starting, for 0 s\n[-]progress: starting, for 0 s\nready: no\n");
 	CU_ASSERT_TRUE(health_live(fresh, false, now_us, NULL));
 	health_free(fresh);
 }
@@ -93,7 +93,7 @@ outage_counts_after_the_threshold(void)
 	health_set(h, 0, HEALTH_KAFKA, HEALTH_OUTAGE, "no broker answers", SECONDS(1001));
 	CU_ASSERT_TRUE(health_ready(h, false, SECONDS(1011) - 1, NULL));
 	TAP_STR(ready_text(true, SECONDS(1004)),
-	        "[+]loop ok\n[+]postgresql ok\n[+]kafka ok, but no broker answers, for 3 s\n[+]schema ok\n[+]lanes ok\n"
+	        "[+]loop ok\n[+]postgresql ok\n[+]kafka ok, but no broker answers, for 3 s\n[+]schema ok\n[+]lanes ok\n[+]progress ok\n"
 	        "ready: yes\n");
 	CU_ASSERT_FALSE(health_ready(h, false, SECONDS(1011), NULL));
 	TAP_STR(ready_text(false, SECONDS(1013)), "[-]kafka: no broker answers, for 12 s\nready: no\n");
@@ -145,8 +145,8 @@ several_outboxes(void)
 	CU_ASSERT_TRUE(health_ready(two, false, SECONDS(1000), NULL));
 	health_set(two, 1, HEALTH_LANES, HEALTH_FAILED, "none owned", SECONDS(1000));
 	CU_ASSERT_FALSE(health_ready(two, true, SECONDS(1000), &out));
-	TAP_STR(buf_str(&out), "[+]loop ok\n[+]a/postgresql ok\n[+]a/kafka ok\n[+]a/schema ok\n[+]a/lanes ok\n"
-	                       "[+]b/postgresql ok\n[+]b/kafka ok\n[+]b/schema ok\n[-]b/lanes: none owned, for 0 s\n"
+	TAP_STR(buf_str(&out), "[+]loop ok\n[+]a/postgresql ok\n[+]a/kafka ok\n[+]a/schema ok\n[+]a/lanes ok\n[+]a/progress ok\n"
+	                       "[+]b/postgresql ok\n[+]b/kafka ok\n[+]b/schema ok\n[-]b/lanes: none owned, for 0 s\n[+]b/progress ok\n"
 	                       "ready: no\n");
 	health_free(two);
 }
