@@ -186,6 +186,8 @@ libpgoutbox_a_SOURCES = \
 	src/sink/classify.c \
 	src/sink/classify.h \
 	src/sink/events.c \
+	src/sink/flusher.c \
+	src/sink/flusher.h \
 	src/sink/gate.c \
 	src/sink/gate.h \
 	src/sink/plain.c \

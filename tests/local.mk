@@ -101,6 +101,7 @@ UNIT_TESTS = \
 	tests/unit/test_pgoutboxd
 
 MOCK_TESTS = \
+	tests/mock/test_flusher \
 	tests/mock/test_producer \
 	tests/mock/test_producer_faults
 

@@ -22,6 +22,12 @@ clock_mono_us(void)
 }
 
 int64_t
+clock_coarse_us(void)
+{
+	return now_us(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t
 clock_boot_us(void)
 {
 	return now_us(CLOCK_BOOTTIME);

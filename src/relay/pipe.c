@@ -32,7 +32,7 @@ on_owned(void *ctx, struct lane *l)
 	if (p->lost)
 		metrics_add(p->sh->metrics, METRIC_RECONNECTS, 1);
 	p->lost = p->trouble = false;
-	p->sh->safe_lsn = 0; /* of another server, perhaps: after a failover positions run backwards */
+	p->sh->safe_lsn = p->sh->safe_xid = 0; /* of another server, perhaps: after a failover positions run backwards */
 	p->rung = true;
 	holds_forget(p->sh->holds, lane_number(l)); /* it looks from the bottom */
 	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));

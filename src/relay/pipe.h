@@ -39,7 +39,8 @@ struct pipe_shared {
 	int64_t busy_us; /* when events were last claimed by any pipe */
 	int64_t acked_us; /* when one was last acknowledged, while anything is held */
 	bool proven;     /* a lane's turn has succeeded: the table, the rights and the way to them are good */
-	uint64_t safe_lsn; /* WAL is known to be flushed up to here */
+	uint64_t safe_lsn; /* WAL is known to be flushed up to here, */
+	uint64_t safe_xid; /* with all that transactions below this one have committed */
 	void (*need_flush)(void *ctx, uint64_t lsn); /* pipe_flushed() is to follow */
 };
 

@@ -199,6 +199,12 @@ publish(struct pipe *p, struct batch *b)
 		p->not_before_us = b->produced_us + backoff_next_ms(&p->retry) * 1000LL;
 }
 
+static bool
+is_safe(const struct pipe_shared *sh, const struct lane_result *r)
+{
+	return r->wal_insert_lsn <= r->wal_flush_lsn || r->wal_insert_lsn <= sh->safe_lsn || r->newest_xid < sh->safe_xid;
+}
+
 /* Promise 6: what a crash of the database could still undo waits for its WAL (see source/barrier.h). */
 void
 publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
@@ -214,7 +220,7 @@ publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
 	metrics_observe(p->sh->metrics, METRIC_BATCH_BYTES, (int64_t)b->bytes);
 	if (r->from_bottom && (holds_any(p->sh->holds) || p->stranded.count > 0))
 		lane_put_look_off(p->lane, now_us + LOOK_PAUSE_US);
-	if (r->wal_insert_lsn <= r->wal_flush_lsn || r->wal_insert_lsn <= p->sh->safe_lsn) {
+	if (is_safe(p->sh, r)) {
 		publish(p, b);
 		return;
 	}
@@ -258,7 +264,7 @@ pipe_unflushed(struct pipe *p)
 /* --- reports --- */
 
 static void
-acked(struct pipe *p, struct slot *slot)
+acked(struct pipe *p, struct slot *slot, const struct report *r)
 {
 	const struct event *ev = &slot->ev;
 
@@ -270,7 +276,7 @@ acked(struct pipe *p, struct slot *slot)
 	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
 	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
 	if (ev->created_at_ms > 0)
-		metrics_observe(p->sh->metrics, METRIC_END_TO_END_SECONDS, clock_wall_us() - ev->created_at_ms * 1000);
+		metrics_observe(p->sh->metrics, METRIC_END_TO_END_SECONDS, r->wall_us - ev->created_at_ms * 1000);
 }
 
 static void
@@ -399,7 +405,7 @@ pipe_report(struct pipe *p, struct slot *slot, const struct report *r)
 	int64_t now_us;
 
 	if (r->class == SEND_OK)
-		acked(p, slot);
+		acked(p, slot, r);
 	else
 		failed(p, slot, r);
 	FAILPOINT_IF(!batch_reported(b) && b->counts[EV_ACKED] * 2 >= b->count, batch_half_acked);

@@ -263,11 +263,12 @@ on_need_flush(void *ctx, uint64_t lsn)
 }
 
 static void
-on_flushed(void *ctx, uint64_t lsn)
+on_flushed(void *ctx, uint64_t lsn, uint64_t xid)
 {
 	struct relay *r = ctx;
 
 	r->shared.safe_lsn = lsn;
+	r->shared.safe_xid = xid;
 	link_up(&r->barrier_link);
 	crew_each(&r->crew, pipe_flushed);
 }
@@ -277,7 +278,7 @@ on_barrier_lost(void *ctx, const struct error *err)
 {
 	struct relay *r = ctx;
 
-	r->shared.safe_lsn = 0;
+	r->shared.safe_lsn = r->shared.safe_xid = 0;
 	log_error(r->opt.log, LOG_WARNING, "barrier-lost", err);
 	link_down(&r->barrier_link);
 	crew_each(&r->crew, pipe_unflushed);

@@ -122,16 +122,18 @@ say_why(struct producer *p, const struct topic *t, const rd_kafka_message_t *m, 
 }
 
 static void
-take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us)
+take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us, int64_t wall_us)
 {
 	struct topic *t = topics_of(m);
-	struct report r = {.opaque = m->_private, .class = SEND_OK, .partition = m->partition, .offset = m->offset};
+	struct report r = {
+		.opaque = m->_private, .class = SEND_OK, .partition = m->partition, .offset = m->offset, .wall_us = wall_us};
 	struct slice key = {m->key, m->key_len};
 	char reason[512];
 	bool alone = t->alone || gate_was_first(t, m->partition, key);
 
 	t->in_flight--;
 	p->in_flight--;
+	flusher_news(&p->flusher);
 	t->ask_due_us = CLOCK_NEVER;
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		const struct classified *c = classify(m->err);
@@ -149,10 +151,11 @@ static size_t
 take_reports(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 {
 	const rd_kafka_message_t *m;
+	int64_t wall_us = clock_wall_us();
 	size_t count = 0;
 
 	while ((m = rd_kafka_event_message_next(event)) != NULL) {
-		take_report(p, m, now_us);
+		take_report(p, m, now_us, wall_us);
 		count++;
 	}
 	return count;
@@ -291,7 +294,7 @@ producer_deadline(const struct producer *p)
 {
 	int64_t due_us = p->topics.due_us;
 
-	if (p->topics.ripe)
+	if (p->topics.ripe || flusher_due(&p->flusher))
 		return 0;
 	if (p->reach.knock_due_us < due_us)
 		due_us = p->reach.knock_due_us;
@@ -312,6 +315,7 @@ producer_fire(struct watch *w, short revents, int64_t now_us)
 	look_for_brokers(p, now_us);
 	topics_tick(&p->topics, now_us);
 	send_waiting(p, now_us);
+	flusher_turn(&p->flusher, p->in_flight);
 	w->deadline_us = producer_deadline(p);
 	if (p->life == PRODUCER_DYING && (p->in_flight == 0 || now_us >= p->dead_due_us)) {
 		p->life = PRODUCER_DEAD;

@@ -64,6 +64,28 @@ start_library(struct producer *p, const struct producer_options *opt, struct err
 	return error_hint(err, "look at kafka.brokers, kafka.properties and kafka.property_files");
 }
 
+/* A user who says how long messages linger means it. */
+static bool
+lingers(const struct producer_options *opt)
+{
+	for (size_t i = 0; i < opt->properties_count; i++)
+		if (strcmp(opt->properties[i].name, "linger.ms") == 0 ||
+		    strcmp(opt->properties[i].name, "queue.buffering.max.ms") == 0)
+			return true;
+	return false;
+}
+
+/* What producer_new() has made but librdkafka. */
+static void
+give_up(struct producer *p)
+{
+	redact_done(&p->redact);
+	sockets_done(&p->sockets);
+	if (p->watch.fd != -1)
+		close(p->watch.fd);
+	free(p);
+}
+
 int
 producer_new(const struct producer_options *opt, const struct producer_events *events, struct producer **ret_producer,
              struct error *err)
@@ -82,15 +104,16 @@ producer_new(const struct producer_options *opt, const struct producer_events *e
 	                          .fire = producer_fire};
 	if (p->watch.fd == -1) {
 		error_set(err, ERR_RETRY, "could not make an event descriptor: %s", strerror(errno));
-		sockets_done(&p->sockets);
-		free(p);
+		give_up(p);
 		return -1;
 	}
 	if (redact_init(&p->redact, opt->properties, opt->properties_count, err) != 0 || start_library(p, opt, err) != 0) {
-		redact_done(&p->redact);
-		sockets_done(&p->sockets);
-		close(p->watch.fd);
-		free(p);
+		give_up(p);
+		return -1;
+	}
+	if (!lingers(opt) && flusher_start(&p->flusher, p->rk, err) != 0) {
+		rd_kafka_destroy(p->rk);
+		give_up(p);
 		return -1;
 	}
 	p->queue = rd_kafka_queue_get_main(p->rk);
@@ -110,14 +133,12 @@ producer_free(struct producer *p)
 		return;
 	/* Without this, librdkafka waits for its messages. */
 	producer_purge(p);
+	flusher_stop(&p->flusher);
 	rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(p->queue);
 	topics_done(&p->topics);
 	rd_kafka_destroy(p->rk);
-	sockets_done(&p->sockets);
-	redact_done(&p->redact);
-	close(p->watch.fd);
-	free(p);
+	give_up(p);
 }
 
 struct watch *

@@ -35,6 +35,7 @@ struct report {
 	int32_t partition;  /* receipt; -1 when unknown */
 	int64_t offset;     /* receipt; -1 when unknown */
 	const char *reason; /* NULL when SEND_OK; valid during the callback */
+	int64_t wall_us;    /* when it was read: Unix time, with other reports that were read together */
 };
 
 struct producer_events {

@@ -4,6 +4,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "sink/flusher.h"
 #include "sink/producer.h"
 #include "sink/reach.h"
 #include "sink/redact.h"
@@ -29,6 +30,7 @@ struct producer {
 	int64_t dead_due_us; /* dying: when it ends at the latest */
 	bool purged; /* nothing goes out any more */
 	size_t in_flight;
+	struct flusher flusher;
 	size_t message_max; /* the client's own */
 	size_t batch_bytes; /* batch.size */
 	size_t batch_bytes_next;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "config/secret.h"
+#include "sink/flusher.h"
 
 enum rule_kind {
 	RULE_OURS,   /* not the user's to set */
@@ -69,13 +70,16 @@ static const struct rule rules[] = {
 	{"internal.termination.signal", RULE_ONLY, "0", "the signal would reach the relay", LEAVE},
 };
 
+#define TEXT_OF(value) #value
+#define TEXT(macro) TEXT_OF(macro)
+
 /* What the user may override, or what a rule above protects. */
 static const struct producer_property ours[] = {
 	{"enable.idempotence", "true"},
 	{"acks", "all"},
 	{"message.timeout.ms", "0"},
 	{"partitioner", "murmur2_random"},
-	{"queue.buffering.max.ms", "0"},
+	{"queue.buffering.max.ms", TEXT(FLUSHER_LINGER_MS)},
 	{"socket.nagle.disable", "true"},
 	{"socket.keepalive.enable", "true"},
 	{"log.queue", "true"},

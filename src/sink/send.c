@@ -191,7 +191,7 @@ static int
 send_or_keep(struct producer *p, struct topic *t, const struct message *m, void *opaque, enum send_class *ret_class,
              struct error *err)
 {
-	int64_t now_us = clock_mono_us();
+	int64_t now_us = clock_coarse_us();
 
 	if (t->gate.ripe || !gate_admit(t, m->key, now_us))
 		return keep(p, t, m, opaque, now_us, ret_class, err);
@@ -220,6 +220,7 @@ producer_send(struct producer *p, const struct message *m, void *opaque, enum se
 		return -1;
 	rc = send_or_keep(p, t, m, opaque, ret_class, err);
 	p->in_flight += rc == 0;
+	flusher_news(&p->flusher);
 	p->watch.deadline_us = producer_deadline(p);
 	return rc;
 }

@@ -36,7 +36,7 @@ flush(struct barrier *b, int64_t now_us)
 	if (b->needed <= b->safe || !session_is_open(b->session) || session_is_busy(b->session))
 		return;
 	session_query(b->session, "BEGIN");
-	session_query(b->session, "SELECT pg_logical_emit_message(true, 'pgoutbox', '')");
+	session_query(b->session, "SELECT pg_logical_emit_message(true, 'pgoutbox', ''), pg_snapshot_xmin(pg_current_snapshot())");
 	session_query(b->session, "COMMIT");
 	b->spoke_us = now_us;
 	session_round_send(b->session, now_us);
@@ -75,7 +75,7 @@ on_round(void *ctx, struct round *r)
 	}
 	if (r->count == FLUSH_STATEMENTS) {
 		b->safe = barrier_parse_lsn(PQgetvalue(r->results[FLUSH_LSN], 0, 0));
-		b->events.flushed(b->events.ctx, b->safe);
+		b->events.flushed(b->events.ctx, b->safe, strtoull(PQgetvalue(r->results[FLUSH_LSN], 0, 1), NULL, 10));
 	}
 	flush(b, clock_mono_us());
 }

@@ -3,7 +3,8 @@
  * A commit with synchronous_commit = off is visible before its WAL is on disk. A claim tells the WAL position that its snapshot rests
  * on; what it brought may be published once WAL is flushed up to there. Usually it is already. Where not, this session commits
  * a record of its own, which flushes everything before it (and waits for synchronous standbys, where there are any). One flush
- * serves all lanes that wait.
+ * serves all lanes that wait, and all later claims of rows that are older: transactions below the xmin of a snapshot had ended when it
+ * was taken, so their commits lie before the record.
  */
 #ifndef PGOUTBOX_SOURCE_BARRIER_H
 #define PGOUTBOX_SOURCE_BARRIER_H
@@ -15,7 +16,8 @@
 #include "source/session.h"
 
 struct barrier_events {
-	void (*flushed)(void *ctx, uint64_t lsn); /* WAL is safe up to lsn */
+	/* WAL is safe up to lsn, and so is whatever transactions with an xid below xid have committed. */
+	void (*flushed)(void *ctx, uint64_t lsn, uint64_t xid);
 	void (*lost)(void *ctx, const struct error *err); /* closed; what was asked for is asked again after the next open */
 	void *ctx;
 };

@@ -351,6 +351,7 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 	ret_result->looked_everywhere = l->from_bottom && !head.view.full;
 	ret_result->wal_insert_lsn = head.wal_insert_lsn;
 	ret_result->wal_flush_lsn = head.wal_flush_lsn;
+	ret_result->newest_xid = head.newest_xid;
 	ret_result->more = b->full && !l->probing;
 	if (b->count == 0)
 		batch_free(b);

@@ -51,6 +51,7 @@ struct lane_result {
 	bool parked_read;
 	const PGresult *parked; /* one text column: keys; when parked_read; during the callback */
 	uint64_t wal_insert_lsn, wal_flush_lsn; /* of the claim */
+	uint64_t newest_xid;                    /* of the writers of the claimed rows */
 	int64_t elapsed_us;
 };
 

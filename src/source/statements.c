@@ -21,6 +21,7 @@ enum {
 	OUT_HEAD,
 	OUT_ID,
 	OUT_TID,
+	OUT_XMIN,
 	OUT_EVENT_ID,
 	OUT_TYPE,
 	OUT_KEY,
@@ -88,7 +89,7 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 {
 	buf_add_str(sql, "NULL::text AS head, ");
 	add_column(sql, lo, COL_ID, "bigint");
-	buf_add_str(sql, " AS o_id, t.ctid AS o_tid, ");
+	buf_add_str(sql, " AS o_id, t.ctid AS o_tid, t.xmin AS o_xmin, ");
 	add_column(sql, lo, COL_EVENT_ID, event_id_cast(lo));
 	buf_add_str(sql, " AS o_event_id, ");
 	add_column(sql, lo, COL_AGGREGATE_TYPE, "text");
@@ -168,7 +169,7 @@ add_head(struct buf *sql, const struct layout *lo, const struct statements_optio
 	           ") v) SELECT concat_ws(' ', floor, pg_backend_pid(), pg_snapshot_xmax(pg_current_snapshot()),"
 	           " (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())), insert_lsn, flush_lsn, seen.n, seen.last,"
 	           " (SELECT string_agg(below::text, ' ' ORDER BY n) FROM rung)),"
-	           " NULL::bigint, NULL::tid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
+	           " NULL::bigint, NULL::tid, NULL::xid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
 	           " NULL::bool, NULL::text, NULL::text, NULL::timestamptz",
 	           event_id_cast(lo), payload_cast(lo));
 	for (size_t i = 0; i < opt->extra_count; i++)
@@ -198,7 +199,7 @@ claim_text(const struct layout *lo, const struct statements_options *opt, bool s
 		return buf_take(&sql);
 	}
 	/* The first row always comes, however large: otherwise nothing ever would. */
-	buf_add_str(&sql, "SELECT head, o_id, o_tid, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
+	buf_add_str(&sql, "SELECT head, o_id, o_tid, o_xmin, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
 	                  " o_topic, o_created");
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_printf(&sql, ", o_extra%zu", i);
@@ -435,12 +436,23 @@ be64(const char *p)
 	return be64toh(v);
 }
 
+static uint32_t
+be32(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be32toh(v);
+}
+
 static struct slice
 column(const PGresult *res, int row, int col)
 {
-	if (PQgetisnull(res, row, col))
+	int len = PQgetlength(res, row, col);
+
+	if (len == 0 && PQgetisnull(res, row, col))
 		return SLICE_NULL;
-	return (struct slice){PQgetvalue(res, row, col), (size_t)PQgetlength(res, row, col)};
+	return (struct slice){PQgetvalue(res, row, col), (size_t)len};
 }
 
 static int
@@ -535,6 +547,30 @@ clear_result(void *res)
 	PQclear(res);
 }
 
+/* The full xid of a row's writer, which ended before the snapshot. One so old that it was frozen may be taken for a newer
+ * one: that only asks for a flush too many. */
+static uint64_t
+full_xid(uint32_t xid, uint64_t snapshot_xmax)
+{
+	uint64_t full = (snapshot_xmax & ~(uint64_t)UINT32_MAX) | xid;
+
+	return full < snapshot_xmax || full <= UINT32_MAX ? full : full - UINT32_MAX - 1;
+}
+
+static uint64_t
+newest_xid(const PGresult *res, uint64_t snapshot_xmax)
+{
+	uint64_t newest = 0;
+
+	for (int row = 1; row < PQntuples(res); row++) {
+		uint64_t xid = full_xid(be32(PQgetvalue(res, row, OUT_XMIN)), snapshot_xmax);
+
+		if (xid > newest)
+			newest = xid;
+	}
+	return newest;
+}
+
 /* Whether rows were there that the claim could not lock. */
 static bool
 rows_were_skipped(const struct claim_head *head, const PGresult *res, bool sized)
@@ -582,6 +618,7 @@ statements_read_claim(const struct layout *lo, const struct statements_options *
 		batch_free(b);
 		return error_set(err, ERR_RETRY, "out of memory");
 	}
+	head.newest_xid = newest_xid(*res, head.view.xmax);
 	b->attached = true;
 	/* A claim by size does not tell of the rows beyond its bytes. */
 	b->full = cut || PQntuples(*res) - 1 >= limit || (sized && b->count > 0);

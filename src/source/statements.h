@@ -60,6 +60,7 @@ struct claim_head {
 	int backend_pid;
 	uint64_t wal_insert_lsn; /* what the claim saw is durable once WAL is flushed up to here */
 	uint64_t wal_flush_lsn;
+	uint64_t newest_xid; /* of the writers of the rows that came; 0 = none came */
 	int64_t seen_rows, seen_last_id; /* what was there to be claimed */
 	bool skipped; /* of which somebody else has locked some: nothing was read, since later events of their keys would pass them */
 };

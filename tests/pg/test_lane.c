@@ -275,6 +275,7 @@ test_order_and_limit(void)
 	CU_ASSERT(slice_equal(ev->topic, slice_from("to")));
 	CU_ASSERT(llabs(ev->created_at_ms - clock_wall_us() / 1000) < 60000);
 	CU_ASSERT(rig.last.wal_insert_lsn > 0 && rig.last.wal_flush_lsn > 0);
+	TAP_INT(rig.last.newest_xid, sandbox_int(sb.db, "SELECT max(xmin::text::bigint) FROM outbox_events"));
 	/* settle and the next claim in one turn; the lane's own locks are no hindrance */
 	first = take(&rig);
 	ack(first);

@@ -1014,6 +1014,39 @@ test_waits_for_wal(void)
 	world_end();
 }
 
+/* Rows that are older than what is known to be safe need not wait for the WAL of others. */
+static void
+test_old_rows_wait_for_no_wal(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	world.newest_xid = 700;
+	world.shared.safe_xid = 700;
+	lane_answers();
+	TAP_INT(world.needed_lsn, 20);
+	TAP_INT(world.sends, 0);
+	wal_is_flushed();
+	world.needed_lsn = 0;
+	world.next_lsn = 30;
+	world.newest_xid = 699;
+	insert_many(2, 1);
+	report_all(SEND_OK);
+	lane_answers();
+	pipe_ring(world.pipe, false);
+	lane_answers();
+	TAP_INT(world.needed_lsn, 0);
+	TAP_INT(world.sends, 4);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	lane_is_lost(ERR_RETRY);
+	pass_ms(REOPEN_MAX_MS);
+	lane_is_owned();
+	TAP_INT(world.shared.safe_xid, 0);
+	world_end();
+}
+
 static void
 test_wal_comes_too_late(void)
 {
@@ -1456,6 +1489,7 @@ main(void)
 	tap_test("refused by another relay", test_refused_by_another_relay);
 	tap_test("refused with events in flight", test_refused_with_events_in_flight);
 	tap_test("waits for WAL", test_waits_for_wal);
+	tap_test("rows that are older than what is safe wait for no WAL", test_old_rows_wait_for_no_wal);
 	tap_test("WAL comes too late", test_wal_comes_too_late);
 	tap_test("the barrier is lost while a batch waits", test_barrier_lost);
 	tap_test("lost while waiting for WAL", test_lost_while_waiting_for_wal);

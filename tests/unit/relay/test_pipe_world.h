@@ -108,7 +108,7 @@ static struct {
 	size_t flying_count;
 	int64_t last_delivered[WORLD_KEYS];
 	uint64_t flush_lsn, next_lsn, claim_lsn; /* claim_lsn: what the batch under way rests on; 0 = safe */
-	uint64_t needed_lsn;
+	uint64_t needed_lsn, newest_xid;
 	/* the next sends and routes: */
 	enum send_class send_class; /* SEND_OK = by the row's fate */
 	int send_after;             /* so many go well before */
@@ -669,6 +669,7 @@ execute_claim(struct lane *l)
 	l->result.more = b->full && !b->probe;
 	l->result.wal_insert_lsn = world.next_lsn;
 	l->result.wal_flush_lsn = world.flush_lsn;
+	l->result.newest_xid = world.newest_xid;
 	if (!b->probe)
 		l->floor = id;
 	if (b->count == 0) {
@@ -714,7 +715,8 @@ adopt(struct batch *b, const struct lane_result *r)
 		if (row->slot == NULL || row->slot->state == EV_REFUSED || row->slot->state == EV_HELD || row->slot->state == EV_SETTLED)
 			row->slot = &b->slots[i];
 	}
-	world.claim_lsn = r->wal_insert_lsn > r->wal_flush_lsn && r->wal_insert_lsn > world.shared.safe_lsn ? r->wal_insert_lsn : 0;
+	world.claim_lsn = r->wal_insert_lsn > r->wal_flush_lsn && r->wal_insert_lsn > world.shared.safe_lsn &&
+	                  r->newest_xid >= world.shared.safe_xid ? r->wal_insert_lsn : 0;
 }
 
 static void

@@ -889,12 +889,14 @@ test_barrier(void)
 	begin();
 	r->shared.need_flush(r->shared.ctx, 55);
 	TAP_INT(barrier.needed, 55);
-	barrier.events.flushed(barrier.events.ctx, 60);
+	barrier.events.flushed(barrier.events.ctx, 60, 700);
 	TAP_INT(r->shared.safe_lsn, 60);
+	TAP_INT(r->shared.safe_xid, 700);
 	heard("link-up flushed");
 	error_set(&err, ERR_RETRY, "gone");
 	barrier.events.lost(barrier.events.ctx, &err);
 	TAP_INT(r->shared.safe_lsn, 0); /* of another server, perhaps, which has less */
+	TAP_INT(r->shared.safe_xid, 0);
 	heard("link-down barrier unflushed");
 }
 

@@ -3,20 +3,21 @@
 
 #include "session_stand_in.h"
 
-#define FLUSH "BEGIN SELECT pg_logical_emit_message(true, 'pgoutbox', '') COMMIT sync"
+#define FLUSH "BEGIN SELECT pg_logical_emit_message(true, 'pgoutbox', ''), pg_snapshot_xmin(pg_current_snapshot()) COMMIT sync"
 
 static struct session_options options = {.session_timeout_ms = 3000};
 static struct barrier *b;
 static int flushed, lost;
-static uint64_t flushed_lsn;
+static uint64_t flushed_lsn, flushed_xid;
 static struct error lost_error;
 
 static void
-on_test_flushed(void *ctx, uint64_t lsn)
+on_test_flushed(void *ctx, uint64_t lsn, uint64_t xid)
 {
 	(void)ctx;
 	flushed++;
 	flushed_lsn = lsn;
+	flushed_xid = xid;
 }
 
 static void
@@ -57,7 +58,7 @@ need(uint64_t lsn)
 static void
 answer_flush(const char *lsn)
 {
-	ANSWER(NO_ROWS(), ROWS(1, lsn), NO_ROWS());
+	ANSWER(NO_ROWS(), ROWS(2, lsn, "4294967301"), NO_ROWS());
 }
 
 static void
@@ -71,6 +72,7 @@ test_flushes(void)
 	answer_flush("0/30");
 	TAP_INT(flushed, 1);
 	TAP_INT(flushed_lsn, 0x30);
+	CU_ASSERT(flushed_xid == UINT64_C(4294967301));
 	TAP_STR(buf_str(&sent), "");
 	/* safe already: nobody asks for it, and nothing is done */
 	need(0x30);

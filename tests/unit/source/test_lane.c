@@ -69,21 +69,22 @@ static PGresult *
 claim_result(const char *pid, int rows)
 {
 	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-	PGresAttDesc attrs[12];
+	PGresAttDesc attrs[13];
 	char head[100];
 
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < 13; i++)
 		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
-	PQsetResultAttrs(res, 12, attrs);
+	PQsetResultAttrs(res, 13, attrs);
 	snprintf(head, sizeof(head), "-9223372036854775807 %s 100 0 0/20 0/10 %d %d", pid, rows, rows);
 	PQsetvalue(res, 0, 0, head, (int)strlen(head));
 	for (int row = 1; row <= rows; row++) {
 		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)row};
 
-		for (int col = 0; col < 12; col++)
+		for (int col = 0; col < 13; col++)
 			PQsetvalue(res, row, col, NULL, -1);
 		PQsetvalue(res, row, 1, id, 8);
 		PQsetvalue(res, row, 2, id, 6);
+		PQsetvalue(res, row, 3, id + 4, 4); /* the xid of its writer */
 	}
 	return res;
 }
@@ -237,6 +238,7 @@ test_turns(void)
 	TAP_INT(last.claimed->count, 2);
 	TAP_INT(last.wal_insert_lsn, 0x20);
 	TAP_INT(last.wal_flush_lsn, 0x10);
+	TAP_INT(last.newest_xid, 2);
 	CU_ASSERT_TRUE(last.looked_everywhere);
 	batch_free(last.claimed);
 	last.claimed = NULL;

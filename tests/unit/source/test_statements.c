@@ -316,6 +316,7 @@ add_row(PGresult *res, int row)
 		set(res, row, i, NULL, -1);
 	set(res, row, OUT_ID, "\0\0\0\0\0\0\1\2", 8);
 	set(res, row, OUT_TID, "\0\1\0\2\0\3", 6);
+	set(res, row, OUT_XMIN, "\0\0\2\0", 4);
 }
 
 /* "@" stands for what was there to be claimed: decode() writes what fits the rows. */
@@ -394,6 +395,36 @@ test_decode_head(void)
 	TAP_INT(b->count, 0);
 	CU_ASSERT_FALSE(cut || b->full || head.view.full);
 	batch_free(b);
+}
+
+/* Which transaction wrote the newest of the rows, with the epoch that its 32 bits lack. */
+static void
+test_decode_xids(void)
+{
+	static const struct {
+		const char *head, *xids[2];
+		uint64_t newest;
+	} cases[] = {
+		{"0 4711 1000 3 0/1 0/1 @", {"\0\0\2\0", "\0\0\1\377"}, 512},
+		{"0 4711 4294967301 3 0/1 0/1 @", {"\0\0\0\3", "\0\0\0\3"}, UINT64_C(0x100000003)},
+		{"0 4711 4294967301 3 0/1 0/1 @", {"\0\0\0\12", "\377\377\377\376"}, UINT32_MAX - 1},
+		{"0 4711 8589934597 3 0/1 0/1 @", {"\0\0\0\12", "\0\0\0\12"}, UINT64_C(0x10000000a)},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		PGresult *res = result_of(cases[i].head);
+		struct claim_head head;
+		struct batch *b;
+		bool cut;
+
+		for (int row = 1; row <= 2; row++) {
+			add_row(res, row);
+			set(res, row, OUT_XMIN, cases[i].xids[row - 1], 4);
+		}
+		TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
+		CU_ASSERT(head.newest_xid == cases[i].newest);
+		batch_free(b);
+	}
 }
 
 static void
@@ -570,6 +601,7 @@ main(void)
 	tap_test("arrays of what is to be parked", test_park_arrays);
 	tap_test("a claim's head", test_decode_head);
 	tap_test("rows that could not be locked are noticed", test_decode_skipped);
+	tap_test("a claim tells the newest writer of its rows", test_decode_xids);
 	tap_test("bad heads", test_decode_bad_heads);
 	tap_test("a claim's rows", test_decode_row);
 	tap_test("other types", test_decode_other_types);
