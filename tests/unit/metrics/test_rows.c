@@ -18,7 +18,7 @@ names(void)
 {
 	for (enum metric id = 0; id < METRICS_COUNT; id++) {
 		const struct metric_row *row = rows_get(id);
-		TAP_INT(strspn(row->name, "abcdefghijklmnopqrstuvwxyz_"), strlen(row->name));
+		TAP_INT(strspn(row->name, "abcdefghijklmnopqrstuvwxyz_0123456789"), strlen(row->name));
 		bool ours = strncmp(row->name, "pgoutbox_", 9) == 0;
 		TAP_INT(ours, row->scope != SCOPE_PROCESS);
 		TAP_INT(!ours, strncmp(row->name, "process_", 8) == 0);
