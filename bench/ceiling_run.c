@@ -324,7 +324,7 @@ fill_payload(struct sending *p)
 void
 ceiling_producer(const struct drain_options *opt, struct ceiling_result *ret_result)
 {
-	struct producer_events events = {on_report, on_reachable, on_fatal, on_log, NULL, NULL};
+	struct producer_events events = {.report = on_report, .reachable = on_reachable, .fatal = on_fatal, .log = on_log};
 	struct sending p = {.payload_bytes = opt->fill.payload_bytes, .keys = opt->fill.keys};
 	struct world_usage start;
 	struct setup s;

@@ -18,8 +18,8 @@ say_against(const struct say *say, const struct drain_result *r, const struct ce
 	say_figure(say, "ceiling_events_per_s", ceiling->events_per_s);
 	say_figure(say, "ceiling_postgres_us_per_event", ceiling->postgres_us);
 	say_figure(say, "ceiling_wal_bytes_per_event", ceiling->wal_bytes);
-	say_figure(say, "postgres_cpu_ratio", r->postgres_us / ceiling->postgres_us);
-	say_figure(say, "rate_ratio", r->events_per_s / ceiling->events_per_s);
+	say_ratio(say, "postgres_cpu_ratio", r->postgres_us, ceiling->postgres_us);
+	say_ratio(say, "rate_ratio", r->events_per_s, ceiling->events_per_s);
 }
 
 int

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "bench/options.h"
 
-#define QUIET_MS 3000 /* after the start: sessions are made, statistics were taken once */
+#define QUIET_MS 3000 /* after the start, at most: sessions are made, statistics were taken once */
 
 /* Of all databases: each round of the relay's is one transaction. */
 static int64_t
@@ -24,7 +24,7 @@ measure(const struct options *opt, const struct say *say)
 
 	world_begin(&w, &opt->drain.world);
 	world_start(&w, 1);
-	proc_sleep_ms(QUIET_MS);
+	proc_sleep_ms(opt->seconds * 500 < QUIET_MS ? (int)(opt->seconds * 500) : QUIET_MS);
 	before = transactions(&w);
 	bells = world_metric(&w, 0, "pgoutbox_doorbell_queries_total");
 	start = world_usage(&w);

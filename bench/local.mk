@@ -2,8 +2,11 @@
 BENCHES = \
 	bench/ceilings \
 	bench/drain \
+	bench/hostile \
 	bench/idle \
-	bench/latency
+	bench/latency \
+	bench/report \
+	bench/scale
 
 check_LIBRARIES += libbench.a
 libbench_a_SOURCES = \
@@ -13,10 +16,14 @@ libbench_a_SOURCES = \
 	bench/cpu.h \
 	bench/drain_run.c \
 	bench/drain_run.h \
+	bench/figures.c \
+	bench/figures.h \
 	bench/latency_run.c \
 	bench/latency_run.h \
 	bench/options.c \
 	bench/options.h \
+	bench/plot.c \
+	bench/plot.h \
 	bench/say.c \
 	bench/say.h \
 	bench/world.c \
@@ -39,3 +46,21 @@ bench_idle_LDADD = $(BENCH_LDADD)
 bench_latency_SOURCES = bench/latency.c
 bench_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_latency_LDADD = $(BENCH_LDADD)
+bench_hostile_SOURCES = bench/hostile.c
+bench_hostile_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_hostile_LDADD = $(BENCH_LDADD)
+bench_report_SOURCES = bench/report.c
+bench_report_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_report_LDADD = $(BENCH_LDADD)
+bench_scale_SOURCES = bench/scale.c
+bench_scale_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_scale_LDADD = $(BENCH_LDADD)
+
+EXTRA_DIST += bench/bench
+
+# all-am and not all: which would make the library in a make of its own, at the same time.
+.PHONY: bench
+e2e-programs check-e2e: $(BENCHES)
+BENCH = default
+bench: all-am $(check_LIBRARIES) $(BENCHES)
+	@srcdir='$(srcdir)' builddir=. $(srcdir)/bench/bench $(BENCH)

@@ -50,6 +50,15 @@ say_figure(const struct say *say, const char *name, double value)
 	fflush(stdout);
 }
 
+void
+say_ratio(const struct say *say, const char *name, double a, double b)
+{
+	if (b > 0)
+		say_figure(say, name, a / b);
+	else
+		say_progress("%s: too little to tell \"%s\"", say->name, name);
+}
+
 static int
 compare(const void *a, const void *b)
 {

@@ -23,6 +23,9 @@ struct say {
 /* The unit is part of the figure's name: "events_per_s", "relay_us_per_event", "p99_ms". Ratios have none. */
 void say_figure(const struct say *say, const char *name, double value);
 
+/* The figure a / b; nothing where b is 0: below what could be measured. */
+void say_ratio(const struct say *say, const char *name, double a, double b);
+
 double say_median(double *values, int count); /* sorts them */
 
 #endif

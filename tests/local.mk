@@ -120,6 +120,7 @@ PG_TESTS = \
 
 # The rough ones stop, kill and freeze their servers, so both kinds may run side by side on servers of their own.
 E2E_CALM = \
+	tests/e2e/test_bench \
 	tests/e2e/test_failover \
 	tests/e2e/test_flow \
 	tests/e2e/test_holds \
