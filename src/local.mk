@@ -41,6 +41,8 @@ libpgoutbox_a_SOURCES = \
 	src/base/failpoint.h \
 	src/base/log.c \
 	src/base/log.h \
+	src/base/log_limit.c \
+	src/base/log_limit.h \
 	src/base/log_writer.c \
 	src/base/log_writer.h \
 	src/base/slice.h \

@@ -9,6 +9,7 @@ UNIT_TESTS = \
 	tests/unit/base/test_clock \
 	tests/unit/base/test_error \
 	tests/unit/base/test_log \
+	tests/unit/base/test_log_limit \
 	tests/unit/base/test_log_writer \
 	tests/unit/base/test_slice \
 	tests/unit/base/test_thread \
@@ -243,11 +244,11 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/docs tests/layers tests/man tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/coverage tests/docs tests/layers tests/man tests/matrix tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \

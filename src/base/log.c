@@ -24,9 +24,11 @@
 #define ID_MAX 64
 #define FIXED_MAX 128      /* priority, timestamp, level and the fields' names */
 #define ESCAPE_EXPANSION 6 /* a control byte becomes a \u00XX */
+#define FIELD_NAME_MAX 24       /* of a field */
+#define FIELDS_BYTES (LOG_FIELDS_MAX * (FIELD_NAME_MAX + 8 + ESCAPE_EXPANSION * LOG_FIELD_TEXT_MAX))
 
 struct line {
-	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + LOG_OUTBOX_MAX + sizeof((struct error *)NULL)->hint)];
+	char data[FIXED_MAX + ID_MAX + ESCAPE_EXPANSION * (TEXT_MAX + LOG_OUTBOX_MAX + sizeof((struct error *)NULL)->hint) + FIELDS_BYTES];
 	size_t len;
 };
 
@@ -58,6 +60,8 @@ log_level_name(int priority)
 	}
 	return NULL;
 }
+
+static const struct log_field no_fields[] = {{NULL, NULL, 0}};
 
 static bool
 is_journal(int fd)
@@ -140,20 +144,44 @@ add_escaped_char(struct line *line, enum log_format format, const char *text, si
 }
 
 static void
-add_cut_field(struct line *line, enum log_format format, const char *name, const char *text, size_t len)
+add_name(struct line *line, enum log_format format, const char *name)
 {
 	add_str(line, format == LOG_FORMAT_JSON ? ",\"" : " ");
 	add_str(line, name);
-	add_str(line, format == LOG_FORMAT_JSON ? "\":\"" : "=\"");
+	add_str(line, format == LOG_FORMAT_JSON ? "\":" : "=");
+}
+
+static void
+add_field(struct line *line, enum log_format format, const char *name, const char *text, size_t len)
+{
+	add_name(line, format, name);
+	add(line, "\"", 1);
 	for (size_t i = 0; i < len;)
 		i += add_escaped_char(line, format, text + i, len - i);
 	add(line, "\"", 1);
 }
 
 static void
-add_field(struct line *line, enum log_format format, const char *name, const char *text)
+add_cut_field(struct line *line, enum log_format format, const char *name, const char *text, size_t max)
 {
-	add_cut_field(line, format, name, text, strlen(text));
+	add_field(line, format, name, text, utf8_whole(text, strnlen(text, max)));
+}
+
+static void
+add_fields(struct line *line, enum log_format format, const struct log_field *fields)
+{
+	char number[24];
+
+	for (const struct log_field *f = fields; f->name != NULL; f++) {
+		assert(f - fields < LOG_FIELDS_MAX && strlen(f->name) <= FIELD_NAME_MAX);
+		if (f->text != NULL) {
+			add_cut_field(line, format, f->name, f->text, LOG_FIELD_TEXT_MAX);
+			continue;
+		}
+		snprintf(number, sizeof number, "%" PRId64, f->number);
+		add_name(line, format, f->name);
+		add_str(line, number);
+	}
 }
 
 static void
@@ -221,31 +249,67 @@ is_dropped(const struct log *log, int priority, const char *id)
 	return priority > log->level;
 }
 
+/* What an entry says. */
+struct entry {
+	int priority;
+	const char *id;
+	const char *message;
+	const char *hint; /* "" = none */
+	const struct log_field *fields;
+};
+
 static void
-make_line(struct line *line, const struct log *log, int priority, const char *id, const char *message, const char *hint)
+make_line(struct line *line, const struct log *log, const struct entry *e)
 {
 	line->len = 0;
-	add_head(line, log, priority, id);
+	add_head(line, log, e->priority, e->id);
 	if (log->outbox != NULL)
-		add_cut_field(line, log->format, "outbox", log->outbox, utf8_whole(log->outbox, strnlen(log->outbox, LOG_OUTBOX_MAX)));
-	add_field(line, log->format, "msg", message);
-	if (hint[0] != '\0')
-		add_field(line, log->format, "hint", hint);
+		add_cut_field(line, log->format, "outbox", log->outbox, LOG_OUTBOX_MAX);
+	add_field(line, log->format, "msg", e->message, strlen(e->message));
+	if (e->hint[0] != '\0')
+		add_field(line, log->format, "hint", e->hint, strlen(e->hint));
+	add_fields(line, log->format, e->fields);
 	add_str(line, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
 }
 
 static void
-write_entry(const struct log *log, int priority, const char *id, const char *message, const char *hint)
+put_entry(const struct log *log, const struct entry *e)
 {
-	int saved_errno = errno;
 	struct line line;
 
-	make_line(&line, log, priority, id, message, hint);
+	make_line(&line, log, e);
 	if (log->writer != NULL)
 		log_writer_put(log->writer, line.data, line.len);
 	else
 		write_directly(log->fd, &line);
+}
+
+static void
+write_entry(const struct log *log, const struct entry *e)
+{
+	int saved_errno = errno;
+
+	if (log->limit == NULL || e->priority > LOG_NOTICE || log_limit_admit(log->limit, e->id, e->priority, e->message, clock_mono_us()))
+		put_entry(log, e);
 	errno = saved_errno;
+}
+
+static void
+tell_repeats(const struct log *log, bool all)
+{
+	struct log_repeats r;
+	char text[LOG_LIMIT_TEXT_MAX + 64];
+
+	while (log->limit != NULL && log_limit_take(log->limit, all, clock_mono_us(), &r)) {
+		snprintf(text, sizeof text, "repeated %" PRIu64 " times, the last time: %s", r.count, r.text);
+		put_entry(log, &(struct entry){r.priority, r.id, text, "", LOG_FIELDS(LOG_NUMBER("repeated", r.count))});
+	}
+}
+
+void
+log_tick(const struct log *log)
+{
+	tell_repeats(log, false);
 }
 
 static size_t
@@ -253,10 +317,11 @@ tell_dropped(const void *ctx, uint64_t dropped, char *ret_line, size_t size)
 {
 	struct line line;
 	char text[64];
+	struct entry e = {.priority = LOG_WARNING, .id = "log-dropped", .message = text, .fields = no_fields,
+	                  .hint = "whatever takes the log from standard error was stuck or too slow"};
 
 	snprintf(text, sizeof text, "%" PRIu64 " entries were lost here", dropped);
-	make_line(&line, ctx, LOG_WARNING, "log-dropped", text,
-	          "whatever takes the log from standard error was stuck or too slow");
+	make_line(&line, ctx, &e);
 	assert(line.len <= size);
 	memcpy(ret_line, line.data, line.len);
 	return line.len;
@@ -267,12 +332,17 @@ log_start(struct log *log, struct error *err)
 {
 	struct log_writer_options opt = {.fd = log->fd, .tell_dropped = tell_dropped, .ctx = log};
 
+	if (log_limit_new(&log->limit, err) != 0)
+		return -1;
 	return log_writer_new(&opt, &log->writer, err);
 }
 
 void
 log_stop(struct log *log)
 {
+	tell_repeats(log, true);
+	log_limit_free(log->limit);
+	log->limit = NULL;
 	if (log->writer != NULL && !log_writer_free(log->writer, LOG_STOP_US))
 		log->fd = -1;
 	log->writer = NULL;
@@ -284,29 +354,53 @@ log_dropped(const struct log *log)
 	return log->writer != NULL ? log_writer_dropped(log->writer) : 0;
 }
 
-void
-log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)
+static void __attribute__((format(printf, 5, 0)))
+write_text(const struct log *log, int priority, const char *id, const struct log_field *fields, const char *fmt, va_list args)
 {
 	static const char dots[] = "...";
 	char text[TEXT_MAX + 1];
-	va_list args;
-	int len;
+	int len = vsnprintf(text, sizeof text, fmt, args);
 
-	if (is_dropped(log, priority, id))
-		return;
-	va_start(args, fmt);
-	len = vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
 	if (len < 0)
 		text[0] = '\0';
 	if (len > TEXT_MAX)
 		strcpy(text + utf8_whole(text, TEXT_MAX - strlen(dots)), dots);
-	write_entry(log, priority, id, text, "");
+	write_entry(log, &(struct entry){priority, id, text, "", fields});
+}
+
+void
+log_write(const struct log *log, int priority, const char *id, const char *fmt, ...)
+{
+	va_list args;
+
+	if (is_dropped(log, priority, id))
+		return;
+	va_start(args, fmt);
+	write_text(log, priority, id, no_fields, fmt, args);
+	va_end(args);
+}
+
+void
+log_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const char *fmt, ...)
+{
+	va_list args;
+
+	if (is_dropped(log, priority, id))
+		return;
+	va_start(args, fmt);
+	write_text(log, priority, id, fields, fmt, args);
+	va_end(args);
 }
 
 void
 log_error(const struct log *log, int priority, const char *id, const struct error *err)
 {
+	log_error_fields(log, priority, id, no_fields, err);
+}
+
+void
+log_error_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const struct error *err)
+{
 	if (!is_dropped(log, priority, id))
-		write_entry(log, priority, id, err->message, err->hint);
+		write_entry(log, &(struct entry){priority, id, err->message, err->hint, fields});
 }

@@ -176,6 +176,58 @@ test_error_and_hint(void)
 	                   "\"msg\":\"outbox: no table \\\"t\\\"\",\"hint\":\"run \\\"pgoutboxctl init\\\"\"}\n");
 }
 
+static void
+test_fields(void)
+{
+	log_fields(&log_, LOG_INFO, "x", LOG_FIELDS(LOG_TEXT("topic", "a \"b\""), LOG_NUMBER("duration_ms", -12)), "y %d", 1);
+	TAP_STR(written(), "ts=2026-01-02T03:04:05.678Z level=info id=x msg=\"y 1\" topic=\"a \\\"b\\\"\" duration_ms=-12\n");
+	log_.format = LOG_FORMAT_JSON;
+	log_fields(&log_, LOG_INFO, "x", LOG_FIELDS(LOG_TEXT("topic", "a \"b\""), LOG_NUMBER("duration_ms", -12)), "y %d", 1);
+	TAP_STR(written(), "{\"ts\":\"2026-01-02T03:04:05.678Z\",\"level\":\"info\",\"id\":\"x\",\"msg\":\"y 1\","
+	                   "\"topic\":\"a \\\"b\\\"\",\"duration_ms\":-12}\n");
+	log_fields(&log_, LOG_DEBUG, "x", LOG_FIELDS(LOG_NUMBER("n", 1)), "y");
+	TAP_STR(written(), "");
+}
+
+/* Behind the hint, and the outbox before the text. */
+static void
+test_error_fields(void)
+{
+	struct error err;
+
+	error_set(&err, ERR_RETRY, "z");
+	error_hint(&err, "h");
+	log_.outbox = "public.o";
+	log_error_fields(&log_, LOG_ERR, "x", LOG_FIELDS(LOG_NUMBER("lane", 3)), &err);
+	TAP_HAS(written(), " id=x outbox=\"public.o\" msg=\"z\" hint=\"h\" lane=3\n");
+}
+
+/* Of warnings those above the limit are counted and told of; nothing else is held back. */
+static void
+test_repeats(void)
+{
+	struct error err;
+	struct log part;
+	int lines = 0;
+
+	TAP_INT_FATAL(log_start(&log_, &err), 0);
+	part = log_;
+	for (int i = 0; i < 40; i++)
+		log_write(&part, LOG_WARNING, "again", "number %d", i);
+	for (int i = 0; i < 40; i++)
+		log_write(&log_, LOG_INFO, "chatter", "y");
+	log_tick(&log_); /* too early */
+	log_stop(&log_);
+	for (const char *at = written(); (at = strstr(at, "id=again")) != NULL; at++)
+		lines++;
+	TAP_INT(lines, LOG_LIMIT_BURST + 1);
+	lines = 0;
+	for (const char *at = output; (at = strstr(at, "id=chatter")) != NULL; at++)
+		lines++;
+	TAP_INT(lines, 40);
+	TAP_HAS(output, "level=warning id=again msg=\"repeated 30 times, the last time: number 39\" repeated=30\n");
+}
+
 /* A percent sign in an error's text is text. */
 static void
 test_error_is_no_format(void)
@@ -277,7 +329,11 @@ test_worst_case(void)
 {
 	char text[TEXT_MAX + 1];
 	char id[ID_MAX + 1];
+	char name[FIELD_NAME_MAX + 1];
 	struct error err;
+
+	memset(name, 'n', FIELD_NAME_MAX);
+	name[FIELD_NAME_MAX] = '\0';
 
 	memset(text, 1, TEXT_MAX);
 	text[TEXT_MAX] = '\0';
@@ -290,6 +346,11 @@ test_worst_case(void)
 	error_hint(&err, "%s", text);
 	log_error(&log_, LOG_WARNING, id, &err);
 	CU_ASSERT(strlen(written()) > 6 * (sizeof err.message + sizeof err.hint - 2));
+	log_.outbox = text;
+	log_fields(&log_, LOG_WARNING, id,
+	           LOG_FIELDS(LOG_TEXT(name, text), LOG_TEXT(name, text), LOG_TEXT(name, text), LOG_TEXT(name, text), LOG_TEXT(name, text),
+	                      LOG_TEXT(name, text)), "%s", text);
+	CU_ASSERT(strlen(written()) > 6 * (TEXT_MAX + LOG_OUTBOX_MAX + 6 * LOG_FIELD_TEXT_MAX));
 }
 
 static void
@@ -460,6 +521,9 @@ main(void)
 	tap_test("priorities", test_priorities);
 	tap_test("entries above the level are dropped", test_level_drops);
 	tap_test("error with a hint field", test_error_and_hint);
+	tap_test("fields", test_fields);
+	tap_test("an error with fields", test_error_fields);
+	tap_test("repeats are counted", test_repeats);
 	tap_test("an error's text is no format", test_error_is_no_format);
 	tap_test("escapes", test_escapes);
 	tap_test("utf-8", test_utf8);
