@@ -143,6 +143,8 @@ libpgoutbox_a_SOURCES = \
 	src/relay/keyset.h \
 	src/relay/link.c \
 	src/relay/link.h \
+	src/relay/outage.c \
+	src/relay/outage.h \
 	src/relay/outlet.c \
 	src/relay/outlet.h \
 	src/relay/pipe.c \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "base/log.h"
 #include "config/config.h"
 #include "pgoutboxd_run.h"
 #include "relay/plan.h"
@@ -18,6 +19,7 @@ static const char usage[] =
 	"Usage: pgoutboxd [-c FILE] [OPTION]\n"
 	"Relays the events of PostgreSQL outbox tables to Kafka.\n\n"
 	"  -c, --config FILE   the configuration (default " DEFAULT_CONFIG ")\n"
+	"      --log-format=FORMAT  logfmt or json, whatever log.format says\n"
 	"      --check-config  check the configuration without connecting, and exit\n"
 	"      --print-config  print the configuration in force, secrets redacted, and exit\n"
 	"      --print-defaults  print a commented example with every option, and exit\n"
@@ -54,6 +56,7 @@ main(int argc, char **argv)
 {
 	enum { RUN, CHECK_CONFIG, PRINT_CONFIG, PRINT_DEFAULTS } task = RUN;
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+	                                        {"log-format", required_argument, NULL, 'F'},
 	                                        {"check-config", no_argument, NULL, 'C'},
 	                                        {"print-config", no_argument, NULL, 'P'},
 	                                        {"print-defaults", no_argument, NULL, 'D'},
@@ -63,13 +66,19 @@ main(int argc, char **argv)
 	const char *path = DEFAULT_CONFIG;
 	struct config cfg = {0};
 	struct buf text = BUF_INIT;
-	int opt;
+	int opt, log_format = -1;
 
 	while ((opt = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1)
 		switch (opt) {
 		case 'c':
 			path = optarg;
 			break;
+		case 'F':
+			log_format = log_format_parse(optarg);
+			if (log_format >= 0)
+				break;
+			fprintf(stderr, "pgoutboxd: \"%s\" is no format of a log: it is logfmt or json\n", optarg);
+			return EX_USAGE;
 		case 'C':
 			task = CHECK_CONFIG;
 			break;
@@ -102,6 +111,8 @@ main(int argc, char **argv)
 		signals_block(); /* a stop that comes while starting is heard once the loop runs */
 	if (load(path, &cfg) != 0)
 		return EX_CONFIG;
+	if (log_format >= 0)
+		cfg.log.format = (enum log_format)log_format;
 	if (task == RUN)
 		return pgoutboxd_run(&cfg);
 	if (task == PRINT_CONFIG)

@@ -156,6 +156,7 @@ status_fired(struct watch *w, short revents, int64_t now_us)
 	(void)revents;
 	w->deadline_us = now_us + (watchdog_us > 0 && watchdog_us < STATUS_US ? watchdog_us : STATUS_US);
 	notify_watchdog(d->notify);
+	log_tick(&d->log);
 	metrics_add(metrics_daemon(d->metrics), METRIC_LOG_DROPPED, log_dropped_now - d->log_dropped);
 	d->log_dropped = log_dropped_now;
 	if (d->count > 1)
@@ -273,7 +274,7 @@ daemon_done(struct daemon *d)
 	config_done(d->cfg);
 }
 
-/* What runs, with which limits. */
+/* What runs, with which limits. How many lanes there are the database says, and "lanes-share". */
 static void
 tell_started(const struct daemon *d)
 {
@@ -282,10 +283,11 @@ tell_started(const struct daemon *d)
 	for (size_t i = 0; i < d->count; i++) {
 		const struct outbox_config *o = &d->outboxes[i].cfg->outbox;
 
-		buf_printf(&tables, "%s\"%s\" (batches of %lld rows or %lld bytes, settles by %s)", i > 0 ? ", " : "", o->table,
-		           (long long)o->batch_rows, (long long)o->batch_bytes, o->settle == SETTLE_DELETE ? "delete" : "mark");
+		buf_printf(&tables, "%s\"%s\" (batches of %lld rows or %lld bytes, held for %lld ms at most, settles by %s; at most %lld events "
+		           "in flight a lane)", i > 0 ? ", " : "", o->table, (long long)o->batch_rows, (long long)o->batch_bytes,
+		           (long long)o->hold_max_ms, o->settle == SETTLE_DELETE ? "delete" : "mark", (long long)o->batch_rows);
 	}
-	log_write(&d->log, LOG_NOTICE, "started", "pgoutboxd %s relays to %s, http on %s: %s", PACKAGE_VERSION,
+	log_fields(&d->log, LOG_NOTICE, "started", LOG_FIELDS(LOG_NUMBER("pid", getpid()), LOG_TEXT("version", PACKAGE_VERSION)), "pgoutboxd %s relays to %s, http on %s: %s", PACKAGE_VERSION,
 	          d->cfg->kafka.brokers, d->cfg->http.listen, buf_str(&tables));
 }
 

@@ -55,6 +55,7 @@ UNIT_TESTS = \
 	tests/unit/relay/test_holds \
 	tests/unit/relay/test_keyset \
 	tests/unit/relay/test_link \
+	tests/unit/relay/test_outage \
 	tests/unit/relay/test_outlet \
 	tests/unit/relay/test_pipe \
 	tests/unit/relay/test_plan \

@@ -51,6 +51,14 @@ log_level_parse(const char *name)
 	return -1;
 }
 
+int
+log_format_parse(const char *name)
+{
+	if (strcmp(name, "logfmt") == 0)
+		return LOG_FORMAT_LOGFMT;
+	return strcmp(name, "json") == 0 ? LOG_FORMAT_JSON : -1;
+}
+
 const char *
 log_level_name(int priority)
 {

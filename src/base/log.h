@@ -76,6 +76,9 @@ void log_fields(const struct log *log, int priority, const char *id, const struc
 void log_error(const struct log *log, int priority, const char *id, const struct error *err);
 void log_error_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const struct error *err);
 
+/* "logfmt" or "json" to an enum log_format; -1 when unknown. */
+int log_format_parse(const char *name);
+
 /* "debug", "info", "notice", "warning", "error" to a priority and back; -1 or NULL when unknown. */
 int log_level_parse(const char *name);
 const char *log_level_name(int priority);

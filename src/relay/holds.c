@@ -130,6 +130,22 @@ awaited(const struct hold *h)
 	return false;
 }
 
+static void
+tell_held(const struct holds *hs, const struct hold *h)
+{
+	log_fields(hs->log, LOG_WARNING, "topic-held", LOG_FIELDS(LOG_TEXT("topic", h->topic)),
+	           "topic \"%s\" does not take events now: %s; they wait, others go on", h->topic, h->reason);
+}
+
+static void
+tell_released(const struct holds *hs, const struct hold *h)
+{
+	long long duration_ms = (clock_mono_us() - h->since_us) / 1000;
+
+	log_fields(hs->log, LOG_NOTICE, "topic-released", LOG_FIELDS(LOG_TEXT("topic", h->topic), LOG_NUMBER("duration_ms", duration_ms)),
+	           "topic \"%s\" takes events again after %lld ms", h->topic, duration_ms);
+}
+
 /* Over, but for the lanes that passed by events. */
 static void
 lift(struct holds *hs, struct hold *h)
@@ -137,8 +153,7 @@ lift(struct holds *hs, struct hold *h)
 	bool whole = h->partition == HOLDS_WHOLE;
 
 	if (whole)
-		log_write(hs->log, LOG_NOTICE, "topic-released", "topic \"%s\" takes events again after %lld ms", h->topic,
-		          (long long)(clock_mono_us() - h->since_us) / 1000);
+		tell_released(hs, h);
 	h->probing = false;
 	if (!awaited(h)) {
 		drop_hold(hs, h);
@@ -187,14 +202,14 @@ holds_refuse(struct holds *hs, int lane, const char *topic, int64_t id, const ch
 	/* Each of a batch is refused for the same reason: one step. */
 	if (h->refused && !h->probing)
 		return 0;
+	snprintf(h->reason, sizeof(h->reason), "%s", reason);
 	if (!h->refused) {
 		h->since_us = now_us;
-		log_write(hs->log, LOG_WARNING, "topic-held", "topic \"%s\" does not take events now: %s; they wait, others go on", topic, reason);
+		tell_held(hs, h);
 	}
 	h->refused = h->refuses = true;
 	h->probing = h->mute = false;
 	h->probe_us = now_us + backoff_next_ms(&h->backoff) * 1000LL;
-	snprintf(h->reason, sizeof(h->reason), "%s", reason);
 	show(hs);
 	return 0;
 }
@@ -220,7 +235,7 @@ mute_topic(struct holds *hs, const char *topic, int64_t now_us)
 	h->mute = true;
 	h->since_us = now_us;
 	snprintf(h->reason, sizeof(h->reason), "its partitions do not answer");
-	log_write(hs->log, LOG_WARNING, "topic-held", "topic \"%s\" does not take events now: %s; they wait, others go on", topic, h->reason);
+	tell_held(hs, h);
 }
 
 void

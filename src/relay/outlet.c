@@ -27,28 +27,19 @@ struct outlet {
 	bool up;
 	bool reachable;
 	int64_t last_report_us; /* or the first send after quiet */
-	int64_t down_since_us;
 	struct statistics statistics; /* this producer's last */
 };
 
 static void
 set_up(struct outlet *o, bool up, const char *reason)
 {
-	int64_t now_us = clock_mono_us();
-
 	if (o->up == up)
 		return;
 	o->up = up;
 	metrics_set_at(o->opt.metrics, METRIC_UP, METRIC_SIDE_KAFKA, up);
 	metrics_set_at(o->opt.metrics, METRIC_OUTAGE_SINCE, METRIC_SIDE_KAFKA, up ? 0 : clock_wall_us());
-	if (up) {
-		log_write(o->opt.log, LOG_NOTICE, "kafka-outage-end", "Kafka serves again after %lld ms",
-		          (long long)(now_us - o->down_since_us) / 1000);
-	} else {
-		o->down_since_us = now_us;
+	if (!up)
 		metrics_add_at(o->opt.metrics, METRIC_OUTAGES, METRIC_SIDE_KAFKA, 1);
-		log_write(o->opt.log, LOG_ERR, "kafka-outage-begin", "Kafka does not serve: %s; events wait in the table", reason);
-	}
 	o->events.serves(o->events.ctx, up, reason);
 }
 

@@ -35,7 +35,7 @@ on_owned(void *ctx, struct lane *l)
 	p->sh->safe_lsn = p->sh->safe_xid = 0; /* of another server, perhaps: after a failover positions run backwards */
 	p->rung = true;
 	holds_forget(p->sh->holds, lane_number(l)); /* it looks from the bottom */
-	log_write(p->sh->log, LOG_INFO, "lane-owned", "owns lane %d", lane_number(l));
+	log_fields(p->sh->log, LOG_INFO, "lane-owned", LOG_FIELDS(LOG_NUMBER("lane", lane_number(l))), "owns lane %d", lane_number(l));
 	p->sh->changed(p->sh->ctx);
 }
 
@@ -127,7 +127,7 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 	lose_lane(p);
 	/* Attempts to connect again are the keeper's to tell about. */
 	error_prefix(&told, "lane %d", lane_number(l));
-	log_error(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", &told);
+	log_error_fields(p->sh->log, p->lost ? LOG_DEBUG : LOG_WARNING, "lane-lost", LOG_FIELDS(LOG_NUMBER("lane", lane_number(l))), &told);
 	if (!p->lost)
 		p->ghost_until_us = now_us + GHOST_TIMEOUTS * p->sh->session_timeout_ms * 1000;
 	p->lost = true;
@@ -265,7 +265,7 @@ static void
 wait_for_locks(struct pipe *p, int64_t now_us)
 {
 	if (p->retry.step == 0)
-		log_write(p->sh->log, LOG_WARNING, "rows-locked",
+		log_fields(p->sh->log, LOG_WARNING, "rows-locked", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane))),
 		          "lane %d waits: another session has locked unsent events (see pg_locks)", lane_number(p->lane));
 	p->not_before_us = now_us + LOCKED_RETRY_MS * 1000;
 	backoff_next_ms(&p->retry);
@@ -304,7 +304,8 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 	if (r->blocked)
 		wait_for_locks(p, now_us);
 	if (r->settled_rows < r->asked_rows)
-		log_write(p->sh->log, LOG_WARNING, "settle-short",
+		log_fields(p->sh->log, LOG_WARNING, "settle-short",
+		          LOG_FIELDS(LOG_NUMBER("lane", lane_number(l)), LOG_NUMBER("events", r->asked_rows - r->settled_rows)),
 		          "lane %d: %zu of %zu events were still to be settled: an earlier settle did the others though its answer was lost, or"
 		          " another relay, or a trigger or policy keeps them unsent",
 		          lane_number(l), r->settled_rows, r->asked_rows);
@@ -396,7 +397,7 @@ step_holding(struct pipe *p, int64_t now_us)
 		p->timer.deadline_us = p->hold_until_us;
 		if (now_us < p->hold_until_us)
 			return;
-		log_write(p->sh->log, LOG_WARNING, "flush-late", "lane %d: WAL was not flushed within %lld ms", lane_number(p->lane),
+		log_fields(p->sh->log, LOG_WARNING, "flush-late", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane))), "lane %d: WAL was not flushed within %lld ms", lane_number(p->lane),
 		          (long long)p->sh->cfg->hold_max_ms);
 		publish_give_back(p);
 	}
@@ -408,7 +409,9 @@ step_holding(struct pipe *p, int64_t now_us)
 
 		turn(p, settle, claim, now_us);
 	} else if (now_us >= p->hold_until_us) {
-		log_write(p->sh->log, LOG_INFO, "lane-detached", "lane %d: Kafka has not acknowledged %zu events within %lld ms",
+		log_fields(p->sh->log, LOG_INFO, "lane-detached",
+		          LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane)), LOG_NUMBER("events", b->counts[EV_SENT])),
+		          "lane %d: Kafka has not acknowledged %zu events within %lld ms",
 		          lane_number(p->lane), b->counts[EV_SENT], (long long)p->sh->cfg->hold_max_ms);
 		p->rows = publish_rows_after_outage(p->sh);
 		FAILPOINT(detaching);
@@ -440,7 +443,7 @@ step_idle(struct pipe *p, int64_t now_us)
 		lane_close(p->lane);
 		FAILPOINT(lane_released);
 		lose_lane(p);
-		log_write(p->sh->log, LOG_INFO, "lane-released", "released lane %d", lane_number(p->lane));
+		log_fields(p->sh->log, LOG_INFO, "lane-released", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane))), "released lane %d", lane_number(p->lane));
 		p->sh->changed(p->sh->ctx);
 	} else if (p->batch == NULL && may_claim(p, now_us))
 		turn(p, NULL, true, now_us);

@@ -48,7 +48,8 @@ poison(struct pipe *p, struct slot *slot, const char *reason)
 	batch_move(slot, EV_POISONED);
 	FAILPOINT(event_poisoned);
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
-	log_write(p->sh->log, LOG_ERR, "event-parked", "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
+	log_fields(p->sh->log, LOG_ERR, "event-parked", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane)), LOG_NUMBER("event", slot->ev.id)),
+	           "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
 	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
 		publish_hold_fell_short(p);
 }
@@ -337,7 +338,8 @@ count_overtaken(struct pipe *p, const struct batch *b)
 	if (overtaken == 0)
 		return;
 	metrics_add(p->sh->metrics, METRIC_EVENTS_OVERTAKEN, overtaken);
-	log_write(p->sh->log, LOG_WARNING, "events-overtaken",
+	log_fields(p->sh->log, LOG_WARNING, "events-overtaken",
+	           LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane)), LOG_NUMBER("events", overtaken)),
 	          "%" PRIu64 " events were refused after later ones of their key had been accepted", overtaken);
 }
 

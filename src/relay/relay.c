@@ -10,6 +10,7 @@
 #include "relay/crew.h"
 #include "relay/doorman.h"
 #include "relay/link.h"
+#include "relay/outage.h"
 #include "relay/outlet.h"
 #include "relay/plan.h"
 #include "relay/progress.h"
@@ -21,6 +22,7 @@
 
 struct relay {
 	struct relay_options opt;
+	struct outage postgresql, kafka;
 	struct plan plan;
 	struct statements statements;
 	struct pipe_shared shared;
@@ -157,7 +159,7 @@ purge(struct relay *r)
 	r->purge_us = CLOCK_NEVER;
 	if (in_flight == 0)
 		return;
-	log_write(r->opt.log, LOG_WARNING, "stop-purge",
+	log_fields(r->opt.log, LOG_WARNING, "stop-purge", LOG_FIELDS(LOG_NUMBER("events", in_flight)),
 	          "Kafka has not acknowledged %zu events within outbox.stop_timeout: they stay unsent in the table and may be "
 	          "sent again", in_flight);
 	metrics_add(r->opt.metrics, METRIC_EVENTS_REPEATABLE, in_flight);
@@ -233,7 +235,8 @@ on_members(void *ctx, const struct keeper_members *m)
 	bool parked_changed = r->members_known && m->parked_sign != r->members.parked_sign;
 
 	if (!r->members_known || m->relays != r->members.relays || m->quota != r->members.quota)
-		log_write(r->opt.log, LOG_INFO, "lanes-share", "%d relays share %d lanes: this one has %d", m->relays,
+		log_fields(r->opt.log, LOG_INFO, "lanes-share",
+		           LOG_FIELDS(LOG_NUMBER("relays", m->relays), LOG_NUMBER("lanes", r->crew.count), LOG_NUMBER("quota", m->quota)), "%d relays share %d lanes: this one has %d", m->relays,
 		          r->crew.count, m->quota);
 	r->members = *m;
 	r->members_known = true;
@@ -250,6 +253,17 @@ on_hints(void *ctx, int64_t ret_from_ids[LANES_MAX])
 	struct relay *r = ctx;
 
 	crew_hints(&r->crew, ret_from_ids);
+}
+
+static void
+on_postgresql_serves(void *ctx, const struct error *err)
+{
+	struct relay *r = ctx;
+
+	if (err != NULL)
+		outage_begin(&r->postgresql, err);
+	else
+		outage_end(&r->postgresql);
 }
 
 /* --- the barrier --- */
@@ -322,10 +336,16 @@ static void
 on_serves(void *ctx, bool up, const char *reason)
 {
 	struct relay *r = ctx;
+	struct error err;
 
 	health(r, HEALTH_KAFKA, up ? HEALTH_OK : HEALTH_OUTAGE, reason);
-	if (up)
+	if (up) {
+		outage_end(&r->kafka);
 		crew_each(&r->crew, pipe_retry);
+	} else {
+		error_set(&err, ERR_RETRY, "%s", reason);
+		outage_begin(&r->kafka, &err);
+	}
 }
 
 /* --- a hang --- */
@@ -341,7 +361,7 @@ on_gap(void *ctx, int64_t away_us)
 	struct error err;
 
 	outlet_restart(r->outlet);
-	log_write(r->opt.log, LOG_WARNING, "relay-hung",
+	log_fields(r->opt.log, LOG_WARNING, "relay-hung", LOG_FIELDS(LOG_NUMBER("duration_ms", away_us / 1000), LOG_NUMBER("events", in_flight)),
 	          "the relay stood still for %" PRId64 " ms: it takes %zu events back from the producer, which may be sent "
 	          "again, and looks anew which lanes are free", away_us / 1000, in_flight);
 	metrics_add(r->opt.metrics, METRIC_EVENTS_REPEATABLE, in_flight);
@@ -399,7 +419,7 @@ static int
 make_sessions(struct relay *r, struct error *err)
 {
 	struct upkeep_events ue = {
-		.layout = on_layout, .misfit = fail, .members = on_members, .hints = on_hints, .ctx = r};
+		.layout = on_layout, .misfit = fail, .members = on_members, .serves = on_postgresql_serves, .hints = on_hints, .ctx = r};
 	struct barrier_events be = {.flushed = on_flushed, .lost = on_barrier_lost, .ctx = r};
 
 	link_init(&r->barrier_link, reopen_barrier, r);
@@ -417,7 +437,8 @@ join_loop(struct relay *r, struct error *err)
 {
 	r->timer = (struct watch){.fd = -1, .deadline_us = CLOCK_NEVER, .fire = fire};
 	if (loop_add(r->opt.loop, &r->timer, err) != 0 || loop_add(r->opt.loop, barrier_watch(r->barrier), err) != 0 ||
-	    loop_add(r->opt.loop, &r->barrier_link.timer, err) != 0)
+	    loop_add(r->opt.loop, &r->barrier_link.timer, err) != 0 || loop_add(r->opt.loop, &r->postgresql.timer, err) != 0 ||
+	    loop_add(r->opt.loop, &r->kafka.timer, err) != 0)
 		return -1;
 	r->gap = (struct loop_gap){.gap_us = gap_us(r), .absent = on_gap, .ctx = r};
 	loop_on_gap(r->opt.loop, &r->gap);
@@ -432,6 +453,8 @@ relay_new(const struct relay_options *opt, struct relay **ret_relay, struct erro
 	if (r == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
 	r->opt = *opt;
+	outage_init(&r->postgresql, METRIC_SIDE_POSTGRESQL, opt->log, opt->metrics);
+	outage_init(&r->kafka, METRIC_SIDE_KAFKA, opt->log, opt->metrics);
 	crew_init(&r->crew);
 	if (plan_init(&r->plan, opt->cfg, err) != 0 || make_outlet(r, err) != 0) {
 		relay_free(r);
@@ -481,6 +504,8 @@ relay_free(struct relay *r)
 	crew_done(&r->crew);
 	outlet_free(r->outlet);
 	loop_remove(r->opt.loop, &r->timer);
+	loop_remove(r->opt.loop, &r->postgresql.timer);
+	loop_remove(r->opt.loop, &r->kafka.timer);
 	if (r->barrier != NULL) {
 		loop_remove(r->opt.loop, barrier_watch(r->barrier));
 		loop_remove(r->opt.loop, &r->barrier_link.timer);

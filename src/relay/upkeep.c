@@ -22,7 +22,10 @@ serves(struct upkeep *u)
 		return;
 	metrics_set_at(m, METRIC_UP, METRIC_SIDE_POSTGRESQL, 1);
 	metrics_set_at(m, METRIC_OUTAGE_SINCE, METRIC_SIDE_POSTGRESQL, 0);
-	log_write(u->opt->log, LOG_NOTICE, "postgresql-up", "PostgreSQL serves");
+	if (metrics_get(m, METRIC_OUTAGES, METRIC_SIDE_POSTGRESQL) == 0)
+		log_write(u->opt->log, LOG_NOTICE, "postgresql-up", "PostgreSQL serves");
+	else
+		u->events.serves(u->events.ctx, NULL);
 }
 
 /* An outage begins once; what follows are attempts. The first may come before PostgreSQL was ever there. */
@@ -38,7 +41,7 @@ serves_not(struct upkeep *u, const struct error *err)
 	metrics_set_at(m, METRIC_UP, METRIC_SIDE_POSTGRESQL, 0);
 	metrics_set_at(m, METRIC_OUTAGE_SINCE, METRIC_SIDE_POSTGRESQL, clock_wall_us());
 	metrics_add_at(m, METRIC_OUTAGES, METRIC_SIDE_POSTGRESQL, 1);
-	log_error(u->opt->log, LOG_ERR, "postgresql-outage-begin", err);
+	u->events.serves(u->events.ctx, err);
 }
 
 static void

@@ -18,6 +18,8 @@ struct upkeep_events {
 	void (*layout)(void *ctx, const struct layout *lo); /* at each connect; the keeper's until the next */
 	void (*misfit)(void *ctx, const struct error *err); /* a person must act: the table has never been accepted */
 	void (*members)(void *ctx, const struct keeper_members *m);
+	/* PostgreSQL is away, and why; NULL = it is back. The first time that it is there is no end of an outage. */
+	void (*serves)(void *ctx, const struct error *err);
 	void (*hints)(void *ctx, int64_t ret_from_ids[LANES_MAX]);
 	void *ctx;
 };

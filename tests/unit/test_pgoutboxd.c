@@ -50,9 +50,9 @@ teardown(void)
 }
 
 static void
-start_daemon(const char *outbox_lines)
+start_daemon(const char *outbox_lines, const char *argument)
 {
-	const char *const argv[] = {"./pgoutboxd", "-c", config_path, NULL};
+	const char *const argv[] = {"./pgoutboxd", "-c", config_path, argument, NULL};
 	FILE *f = fopen(config_path, "w");
 	struct error err;
 
@@ -86,7 +86,7 @@ says_how_it_is(void)
 {
 	char text[512];
 
-	start_daemon("");
+	start_daemon("", NULL);
 	CU_ASSERT_FATAL(told("READY=1", text));
 	CU_ASSERT(told("WATCHDOG=1", text));
 	CU_ASSERT_FATAL(told("STATUS=", text));
@@ -101,7 +101,7 @@ asks_for_the_time_to_drain(void)
 {
 	char text[512];
 
-	start_daemon("outbox:\n  stop_timeout: 7m\n");
+	start_daemon("outbox:\n  stop_timeout: 7m\n", NULL);
 	CU_ASSERT_FATAL(told("READY=1", text));
 	proc_signal(&daemon_proc, SIGTERM);
 	CU_ASSERT_FATAL(told("STOPPING=1", text));
@@ -137,7 +137,7 @@ a_loop_that_hangs_pings_no_more(void)
 	int status;
 
 	setenv("WATCHDOG_USEC", "100000", 1);
-	start_daemon("");
+	start_daemon("", NULL);
 	CU_ASSERT_FATAL(told("READY=1", text));
 	CU_ASSERT_FATAL(told("WATCHDOG=1", text));
 	if (ptrace(PTRACE_SEIZE, daemon_proc.pid, NULL, NULL) != 0 || ptrace(PTRACE_INTERRUPT, daemon_proc.pid, NULL, NULL) != 0) {
@@ -151,6 +151,39 @@ a_loop_that_hangs_pings_no_more(void)
 	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
 }
 
+/* One line says what runs; its form is the command line's to choose. */
+static void
+says_what_runs(void)
+{
+	char wanted[64];
+	char *text;
+	struct error err;
+
+	start_daemon("log:\n  format: logfmt\n", "--log-format=json");
+	TAP_INT_FATAL(proc_wait_text(&daemon_proc, "http on off: ", 30000, &err), 0);
+	snprintf(wanted, sizeof(wanted), ",\"pid\":%d,\"version\":\"", (int)daemon_proc.pid);
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+	text = proc_log_text(&daemon_proc);
+	TAP_HAS(text, "{\"ts\":\"");
+	TAP_HAS(text, "\"level\":\"notice\",\"id\":\"started\",\"msg\":\"pgoutboxd ");
+	TAP_HAS(text, "\\\"outbox_events\\\" (batches of 1000 rows or 8388608 bytes, held for 2000 ms at most, settles by mark; at most 1000 events ");
+	TAP_HAS(text, wanted);
+	TAP_HAS(text, "\"id\":\"stopped\"");
+	CU_ASSERT_PTR_NULL(strstr(text, "level="));
+	free(text);
+}
+
+static void
+knows_two_forms(void)
+{
+	static const char *const argv[] = {"./pgoutboxd", "--log-format=xml", NULL};
+	char *text;
+
+	TAP_INT(proc_run(argv, 30000, &text), 64);
+	TAP_HAS(text, "\"xml\" is no format of a log");
+	free(text);
+}
+
 int
 main(void)
 {
@@ -158,5 +191,7 @@ main(void)
 	tap_test("tells the service manager how it is", says_how_it_is);
 	tap_test("asks for the time that a drain may take", asks_for_the_time_to_drain);
 	tap_test("a loop that hangs pings the watchdog no more", a_loop_that_hangs_pings_no_more);
+	tap_test("says what runs, as the command line wants it", says_what_runs);
+	tap_test("knows two forms of the log", knows_two_forms);
 	return tap_run();
 }

@@ -184,6 +184,20 @@ log_error(const struct log *log, int priority, const char *id, const struct erro
 }
 
 void
+log_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const char *fmt, ...)
+{
+	(void)fields, (void)fmt;
+	log_write(log, priority, id, "%s", "");
+}
+
+void
+log_error_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const struct error *e)
+{
+	(void)fields;
+	log_error(log, priority, id, e);
+}
+
+void
 metrics_add(struct metrics_scope *s, enum metric id, uint64_t n)
 {
 	(void)s;

@@ -100,6 +100,33 @@ log_error(const struct log *log, int priority, const char *id, const struct erro
 }
 
 void
+log_fields(const struct log *log, int priority, const char *id, const struct log_field *fields, const char *fmt, ...)
+{
+	(void)fields, (void)fmt;
+	log_write(log, priority, id, "%s", "");
+}
+
+void
+outage_init(struct outage *o, enum metric_side side, const struct log *log, const struct metrics_scope *m)
+{
+	(void)log, (void)m;
+	*o = (struct outage){.side = side};
+}
+
+void
+outage_begin(struct outage *o, const struct error *reason)
+{
+	o->reason = *reason;
+	o->down = true;
+}
+
+void
+outage_end(struct outage *o)
+{
+	o->down = false;
+}
+
+void
 metrics_add(struct metrics_scope *s, enum metric id, uint64_t n)
 {
 	(void)s;

@@ -191,12 +191,19 @@ on_hints_(void *ctx, int64_t ret_from_ids[LANES_MAX])
 	ret_from_ids[0] = 17;
 }
 
+static void
+on_serves_(void *ctx, const struct error *e)
+{
+	TAP_STR(ctx, "relay");
+	snprintf(logged + strlen(logged), sizeof(logged) - strlen(logged), e != NULL ? "away " : "serves ");
+}
+
 static int
 make(void)
 {
 	static char ctx[] = "relay";
 	struct upkeep_events events = {
-		.layout = on_layout_, .misfit = on_misfit_, .members = on_members_, .hints = on_hints_, .ctx = ctx};
+		.layout = on_layout_, .misfit = on_misfit_, .members = on_members_, .serves = on_serves_, .hints = on_hints_, .ctx = ctx};
 
 	return upkeep_init(&u, &opt, &plan, &events, &err);
 }
@@ -283,7 +290,7 @@ test_outage(void)
 	TAP_INT(gauges[METRIC_OUTAGE_SINCE], 1700000000000000);
 	TAP_INT(counters[METRIC_OUTAGES], 1);
 	TAP_INT(healths[HEALTH_POSTGRESQL], HEALTH_OUTAGE);
-	said("postgresql-outage-begin ");
+	said("away ");
 	for (int i = 0; i < 5; i++) {
 		wall_us += 1000000;
 		reopen_now();
@@ -295,7 +302,7 @@ test_outage(void)
 	reopen_now();
 	accept();
 	TAP_INT(gauges[METRIC_OUTAGE_SINCE], 0);
-	said("postgresql-up ");
+	said("serves ");
 	lose();
 	TAP_INT(counters[METRIC_OUTAGES], 2);
 }
@@ -305,7 +312,7 @@ test_away_from_the_start(void)
 {
 	lose();
 	TAP_INT(counters[METRIC_OUTAGES], 1);
-	said("postgresql-outage-begin ");
+	said("away ");
 	reopen_now();
 	lose();
 	TAP_INT(counters[METRIC_OUTAGES], 1);
