@@ -225,6 +225,8 @@ libpgoutbox_a_SOURCES = \
 	src/source/layout.c \
 	src/source/layout.h \
 	src/source/layout_problems.c \
+	src/source/prune.c \
+	src/source/prune.h \
 	src/source/refusal.c \
 	src/source/refusal.h \
 	src/source/session.c \

@@ -8,16 +8,16 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "source/prune.h"
 #include "source/share.h"
 #include "source/sqlstate.h"
 
 #define MEMBERS_US 500000
 #define STATS_US 5000000
 #define STATS_SHARE 20 /* statistics rest for this many times what they took */
-#define PRUNE_ROWS 1000
 #define PRUNE_SHARE 4          /* pruning rests for this many times what it took */
 #define PRUNE_PASS_US 10000000 /* between passes that found nothing more */
-#define PRUNE_EMPTY_MAX 10     /* batches without an old row that end a pass */
+#define PRUNE_EMPTY_MAX 10     /* batches without an old row that end a pass; the next but one goes on from there */
 #define PRUNE_RESTART_US 3600000000LL /* how often a pass begins at the lowest id again */
 #define SHARED_LOCK_RETRY_US 5000000
 
@@ -28,6 +28,8 @@ struct prune {
 	int64_t restart_us;
 	int64_t from_id; /* everything prunable up to here is gone */
 	int64_t ahead_id; /* looked at up to here in this pass */
+	int64_t far_id;   /* where a pass goes on that looks beyond younger rows */
+	bool far;         /* this is one: every other, as long as younger rows end them */
 	int empty;
 	bool mine; /* the keeper lock is held */
 };
@@ -105,24 +107,12 @@ prepare_stats(struct keeper *k)
 	session_prepare(k->session, "stats", text_of(k, &sql));
 }
 
-/* Rows are looked at once, in id order from a cursor, and the old ones among them deleted: no index on sent_at is needed. */
 static void
 prepare_prune(struct keeper *k)
 {
-	const struct layout *lo = &k->layout;
-	const char *id = lo->columns[COL_ID].quoted;
-	const char *sent = lo->columns[COL_SENT_AT].quoted;
-	const char *by = lo->tids_unique ? "ctid" : id;
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 
-	buf_printf(&sql,
-	           "WITH c AS MATERIALIZED (SELECT t.%s AS id, t.%s AS by, (t.%s < now() - $3::bigint * interval '1 ms') IS TRUE AS old"
-	           " FROM %s t WHERE t.%s > $1::bigint ORDER BY t.%s LIMIT $2::bigint),"
-	           " d AS (DELETE FROM %s t WHERE t.%s = ANY (ARRAY(SELECT c.by FROM c WHERE c.old)) AND t.%s < now() - $3::bigint *"
-	           " interval '1 ms' RETURNING 1)"
-	           " SELECT (SELECT count(*) FROM d), count(*), max(c.id), count(*) FILTER (WHERE c.old),"
-	           " max(c.id) FILTER (WHERE c.id < coalesce((SELECT min(id) FROM c WHERE NOT old), 9223372036854775807)) FROM c",
-	           id, by, sent, lo->relation, id, id, lo->relation, by, sent);
+	prune_text(&k->layout, false, &sql);
 	session_prepare(k->session, "prune", text_of(k, &sql));
 }
 
@@ -191,7 +181,7 @@ announced(struct keeper *k)
 	k->members_next_us = now_us;
 	k->stats_next_us = now_us;
 	if (k->prune.next_us != CLOCK_NEVER)
-		k->prune = (struct prune){.next_us = now_us, .restart_us = now_us, .from_id = INT64_MIN + 1};
+		k->prune = (struct prune){.next_us = now_us, .restart_us = now_us, .from_id = PRUNE_BOTTOM, .far_id = PRUNE_BOTTOM};
 }
 
 /* --- duties --- */
@@ -272,8 +262,7 @@ static void
 ask_prune(struct keeper *k, int64_t now_us)
 {
 	struct prune *p = &k->prune;
-	char from[24], rows[24], age[24];
-	const char *values[3] = {from, rows, age};
+	struct prune_bound bound;
 
 	k->duty = DUTY_PRUNE;
 	if (!p->mine) {
@@ -282,51 +271,60 @@ ask_prune(struct keeper *k, int64_t now_us)
 		return;
 	}
 	if (now_us >= p->restart_us) {
-		p->from_id = p->ahead_id = INT64_MIN + 1;
+		p->from_id = p->ahead_id = PRUNE_BOTTOM;
+		p->far = false;
 		p->empty = 0;
 		p->restart_us = now_us + PRUNE_RESTART_US;
 	}
-	snprintf(from, sizeof(from), "%" PRId64, p->ahead_id);
-	snprintf(rows, sizeof(rows), "%d", PRUNE_ROWS);
-	snprintf(age, sizeof(age), "%" PRId64, k->opt.retention_ms);
-	session_execute(k->session, "prune", 3, values, NULL, NULL);
+	prune_bind(&bound, p->ahead_id, k->opt.retention_ms);
+	session_execute(k->session, "prune", PRUNE_PARAMS, bound.values, NULL, NULL);
 	session_round_send(k->session, now_us);
+}
+
+/* Old rows may stand above younger ones, such as those of events that were offered again: what is sent late keeps its low
+ * id. So every other pass goes on where the last one that met nothing but younger rows gave up. */
+static void
+end_pass(struct prune *p, bool at_end)
+{
+	if (at_end)
+		p->far_id = PRUNE_BOTTOM;
+	else if (p->far || p->ahead_id > p->far_id)
+		p->far_id = p->ahead_id;
+	p->far = !at_end && !p->far;
+	p->ahead_id = p->far ? p->far_id : p->from_id;
+	p->empty = 0;
 }
 
 static void
 prune_came(struct keeper *k, struct round *r)
 {
 	struct prune *p = &k->prune;
-	const PGresult *res = r->results[0];
 	int64_t now_us = clock_mono_us();
-	int64_t deleted, looked, old;
+	struct prune_seen seen;
 	bool up;
 
 	if (!p->mine) {
-		p->mine = PQgetvalue(res, 0, 0)[0] == 't';
+		p->mine = PQgetvalue(r->results[0], 0, 0)[0] == 't';
 		p->next_us = p->mine ? now_us : now_us + SHARED_LOCK_RETRY_US;
 		if (p->mine)
 			k->events.pruned_up(k->events.ctx);
 		return;
 	}
-	deleted = column_int(res, 0, 0);
-	looked = column_int(res, 0, 1);
-	old = column_int(res, 0, 3);
+	seen = prune_read(r->results[0]);
 	/* from_id follows while nothing but old rows was seen: what is younger now is looked at again. */
-	if (p->ahead_id == p->from_id && !PQgetisnull(res, 0, 4))
-		p->from_id = column_int(res, 0, 4);
-	p->empty = old > 0 ? 0 : p->empty + 1;
+	if (p->ahead_id == p->from_id && seen.settled)
+		p->from_id = seen.settled_id;
+	p->empty = seen.old > 0 ? 0 : p->empty + 1;
 	p->next_us = now_us + r->elapsed_us * PRUNE_SHARE;
-	if (looked > 0)
-		p->ahead_id = column_int(res, 0, 2);
-	up = looked < PRUNE_ROWS || p->empty >= PRUNE_EMPTY_MAX;
+	if (seen.looked > 0)
+		p->ahead_id = seen.last_id;
+	up = seen.looked < PRUNE_BATCH_ROWS || p->empty >= PRUNE_EMPTY_MAX;
 	if (up) {
 		p->next_us = now_us + PRUNE_PASS_US;
-		p->ahead_id = p->from_id;
-		p->empty = 0;
+		end_pass(p, seen.looked < PRUNE_BATCH_ROWS);
 	}
-	if (deleted > 0)
-		k->events.pruned(k->events.ctx, deleted);
+	if (seen.deleted > 0)
+		k->events.pruned(k->events.ctx, seen.deleted);
 	if (up)
 		k->events.pruned_up(k->events.ctx);
 }

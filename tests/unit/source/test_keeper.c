@@ -302,6 +302,18 @@ test_prune(void)
 	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
 }
 
+/* Ten batches of the same answer. */
+static void
+answer_young(const char *last_id)
+{
+	for (int i = 0; i < PRUNE_EMPTY_MAX; i++) {
+		if (i > 0)
+			until("prune");
+		ANSWER(ROWS(5, "0", "1000", last_id, "0", "~"));
+	}
+}
+
+/* Old rows beyond younger ones are found all the same, a pass at a time. */
 static void
 test_prune_gives_up_where_nothing_is_old(void)
 {
@@ -310,16 +322,33 @@ test_prune_gives_up_where_nothing_is_old(void)
 	announce_it();
 	until("prune");
 	ANSWER(ROWS(1, "t"));
-	for (int i = 0; i < PRUNE_EMPTY_MAX; i++) {
-		until("prune");
-		before_us = now_us;
-		TAP_INT(pruned_ups, 1);
-		ANSWER(ROWS(5, "0", "1000", "5000", "0", "~"));
-	}
+	until("prune");
+	TAP_INT(pruned_ups, 1);
+	answer_young("5000");
+	before_us = now_us;
 	TAP_INT(pruned_ups, 2);
 	until("prune");
 	CU_ASSERT(now_us >= before_us + PRUNE_PASS_US);
+	TAP_STR(buf_str(&sent), "prune/5000/1000/60000 sync");
+	answer_young("9000");
+	until("prune");
 	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+	/* what follows is rows that became old since, at the low end */
+	ANSWER(ROWS(5, "1000", "1000", "1000", "1000", "1000"));
+	until("prune");
+	answer_young("5000");
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/9000/1000/60000 sync");
+	ANSWER(ROWS(5, "900", "1000", "10000", "900", "~"));
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/10000/1000/60000 sync");
+	/* the end of the table: the next begins where only old rows were seen, and far looks from the bottom again */
+	ANSWER(ROWS(5, "0", "3", "10003", "0", "~"));
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/1000/1000/60000 sync");
+	answer_young("5000");
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/5000/1000/60000 sync");
 }
 
 static void
