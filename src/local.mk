@@ -14,10 +14,16 @@ libpgoutbox_a_SOURCES = \
 	src/admin/migrate.h \
 	src/admin/outbox.c \
 	src/admin/outbox.h \
+	src/admin/pace.c \
+	src/admin/pace.h \
 	src/admin/parked.c \
 	src/admin/parked.h \
 	src/admin/parked_decide.c \
 	src/admin/parked_impl.h \
+	src/admin/pruning.c \
+	src/admin/pruning.h \
+	src/admin/replay.c \
+	src/admin/replay.h \
 	src/admin/script.c \
 	src/admin/script.h \
 	src/admin/survey.c \
@@ -25,6 +31,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/target.c \
 	src/admin/target.h \
 	src/admin/texts.h \
+	src/admin/topic_sql.c \
+	src/admin/topic_sql.h \
 	src/admin/turn.c \
 	src/admin/turn.h \
 	src/base/arena.c \
@@ -97,6 +105,8 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/progress.h \
 	src/ctl/pulse.c \
 	src/ctl/pulse.h \
+	src/ctl/prune.c \
+	src/ctl/replay.c \
 	src/ctl/report.c \
 	src/ctl/report.h \
 	src/ctl/samples.c \

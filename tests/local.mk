@@ -111,12 +111,13 @@ MOCK_TESTS = \
 PG_TESTS = \
 	tests/pg/test_audit \
 	tests/pg/test_ctl \
-	tests/pg/test_examples \
 	tests/pg/test_drain \
+	tests/pg/test_examples \
 	tests/pg/test_grants \
 	tests/pg/test_init \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
+	tests/pg/test_replay \
 	tests/pg/test_status \
 	tests/pg/test_top
 

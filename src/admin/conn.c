@@ -150,3 +150,16 @@ conn_query(PGconn *conn, const char *sql, int count, const char *const *values, 
 	*ret_res = res;
 	return 0;
 }
+
+int
+conn_ask(PGconn *conn, const struct buf *sql, int count, const char *const *values, const char *doing,
+         PGresult **ret_res, struct error *err)
+{
+	if (buf_failed(sql))
+		return error_set(err, ERR_RETRY, "out of memory");
+	if (conn_query(conn, buf_str(sql), count, values, doing, ret_res, err) == 0)
+		return 0;
+	if (strstr(err->message, "(SQLSTATE 42501)") != NULL)
+		error_hint(err, "connect by --database as a role that may: RIGHTS in pgoutbox(7) tells what it needs");
+	return -1;
+}

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 #define CONN_TIMEOUT_S "10" /* for each address, where the conninfo says nothing else */
@@ -27,6 +28,10 @@ int conn_exec(PGconn *conn, const char *sql, const char *doing, struct error *er
 int conn_query(PGconn *conn, const char *sql, int count, const char *const *values, const char *doing,
                PGresult **ret_res,
                struct error *err) __attribute__((warn_unused_result));
+
+/* The same with a text that was put together; who may not is told which role may. */
+int conn_ask(PGconn *conn, const struct buf *sql, int count, const char *const *values, const char *doing,
+             PGresult **ret_res, struct error *err) __attribute__((warn_unused_result));
 void conn_clear(PGresult **res); /* for cleanup attributes */
 
 #endif

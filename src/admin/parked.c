@@ -21,19 +21,6 @@
 
 /* --- what deciding needs too --- */
 
-int
-parked_query(PGconn *conn, const struct buf *sql, int count, const char *const *values, const char *doing,
-             PGresult **ret_res, struct error *err)
-{
-	if (buf_failed(sql))
-		return error_set(err, ERR_RETRY, "out of memory");
-	if (conn_query(conn, buf_str(sql), count, values, doing, ret_res, err) == 0)
-		return 0;
-	if (strstr(err->message, "(SQLSTATE 42501)") != NULL)
-		error_hint(err, "connect by --database as a role that may: RIGHTS in pgoutbox(7) tells what it needs");
-	return -1;
-}
-
 void
 parked_add_name(struct buf *sql, const struct layout *lo, enum event_column col)
 {
@@ -144,7 +131,7 @@ query_rows(PGconn *conn, const struct layout *lo, const struct parked_choice *ch
 	           " LEFT JOIN c ON c.lane = pgoutbox.lane(p.key, %d) ORDER BY p.id",
 	           waiting ? "true" : "false", lo->lanes);
 	if (parked_bind_choice(choice, &array, values, err) != 0 ||
-	    parked_query(conn, &sql, PARKED_PARAMS, values, "could not read the parked events", &ret_rows->res,
+	    conn_ask(conn, &sql, PARKED_PARAMS, values, "could not read the parked events", &ret_rows->res,
 	                 err) != 0)
 		return -1;
 	ret_rows->count = PQntuples(ret_rows->res);
@@ -210,7 +197,7 @@ read_event(PGconn *conn, const struct layout *lo, const char *id, bool payload, 
 
 	buf_add_str(&sql, "SELECT p.event::text FROM ");
 	add_event(&sql, lo, payload);
-	if (parked_query(conn, &sql, 1, &id, doing, &res, err) != 0)
+	if (conn_ask(conn, &sql, 1, &id, doing, &res, err) != 0)
 		return -1;
 	e->json = strdup(PQgetvalue(res, 0, 0));
 	if (e->json == NULL)
@@ -221,7 +208,7 @@ read_event(PGconn *conn, const struct layout *lo, const char *id, bool payload, 
 	buf_add_str(&sql, " CROSS JOIN LATERAL pg_catalog.jsonb_each_text(p.event) e"
 	                  " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.relation"
 	                  " AND a.attname = e.key AND a.attnum > 0 ORDER BY a.attnum NULLS LAST, e.key");
-	if (parked_query(conn, &sql, 1, &id, doing, &e->fields.res, err) != 0)
+	if (conn_ask(conn, &sql, 1, &id, doing, &e->fields.res, err) != 0)
 		return -1;
 	e->fields.count = PQntuples(e->fields.res);
 	return 0;

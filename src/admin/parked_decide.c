@@ -47,7 +47,7 @@ lock(PGconn *conn, const struct layout *lo, const struct parked_choice *choice, 
 	parked_add_choice(&sql, lo, choice);
 	buf_add_str(&sql, " ORDER BY p.id FOR UPDATE OF p");
 	if (parked_bind_choice(choice, &array, values, err) != 0 ||
-	    parked_query(conn, &sql, PARKED_PARAMS, values, "could not lock the parked events", &res, err) != 0)
+	    conn_ask(conn, &sql, PARKED_PARAMS, values, "could not lock the parked events", &res, err) != 0)
 		return -1;
 	return take_ids(res, o, err);
 }
@@ -74,7 +74,7 @@ check_named(PGconn *conn, const struct layout *lo, const struct parked_choice *c
 	           " WHERE p.state IS DISTINCT FROM 'parked') m",
 	           MISSING_SHOWN, MISSING_SHOWN, lo->relation_oid);
 	sql.failed |= buf_failed(&array);
-	if (parked_query(conn, &sql, 1, values, "could not look for the parked events", &res, err) != 0)
+	if (conn_ask(conn, &sql, 1, values, "could not look for the parked events", &res, err) != 0)
 		return -1;
 	if (PQgetisnull(res, 0, 0))
 		return 0;
@@ -103,7 +103,7 @@ make_unsent(PGconn *conn, const struct layout *lo, const char *array, size_t *re
 	           "UPDATE %s t SET %s = NULL FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[])"
 	           " AND t.%s = p.event_row",
 	           lo->relation, lo->columns[COL_SENT_AT].quoted, lo->columns[COL_ID].quoted);
-	if (parked_query(conn, &sql, 1, &array, "could not make the events unsent", &res, err) != 0)
+	if (conn_ask(conn, &sql, 1, &array, "could not make the events unsent", &res, err) != 0)
 		return -1;
 	*ret_count = (size_t)strtoull(PQcmdTuples(res), NULL, 10);
 	return 0;
@@ -122,7 +122,7 @@ writable_columns(PGconn *conn, const struct layout *lo, const char *array, struc
 	           " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND EXISTS"
 	           " (SELECT FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[]) AND p.event ? a.attname)",
 	           lo->relation_oid);
-	if (parked_query(conn, &sql, 1, &array, "could not look at the table", &res, err) != 0)
+	if (conn_ask(conn, &sql, 1, &array, "could not look at the table", &res, err) != 0)
 		return -1;
 	buf_add_str(list, PQgetvalue(res, 0, 0));
 	return 0;
@@ -151,7 +151,7 @@ write_again(PGconn *conn, const struct layout *lo, const char *array, size_t *re
 	           " AND NOT EXISTS (SELECT FROM %s t WHERE t.%s = p.event_row)) r",
 	           lo->relation, lo->columns[COL_ID].quoted);
 	sql.failed |= buf_failed(&columns);
-	if (parked_query(conn, &sql, 1, &array, "could not write the events again", &res, err) != 0)
+	if (conn_ask(conn, &sql, 1, &array, "could not write the events again", &res, err) != 0)
 		return -1;
 	*ret_count = (size_t)strtoull(PQcmdTuples(res), NULL, 10);
 	return 0;
@@ -178,7 +178,7 @@ resolve(PGconn *conn, const char *array, enum parked_decision decision, struct e
 	           "UPDATE pgoutbox.parked SET state = '%s', resolved_at = now(), resolved_by = session_user"
 	           " WHERE id = ANY ($1::bigint[])",
 	           decision == PARKED_RETRY ? "retried" : "skipped");
-	return parked_query(conn, &sql, 1, &array, "could not note what was decided", &res, err);
+	return conn_ask(conn, &sql, 1, &array, "could not note what was decided", &res, err);
 }
 
 static int

@@ -20,8 +20,4 @@ void parked_add_name(struct buf *sql, const struct layout *lo, enum event_column
 /* Appends the text of an array. */
 void parked_add_ids(struct buf *out, const int64_t *ids, size_t count);
 
-/* One statement; who may not is told which role may. */
-int parked_query(PGconn *conn, const struct buf *sql, int count, const char *const *values, const char *doing,
-                 PGresult **ret_res, struct error *err) __attribute__((warn_unused_result));
-
 #endif

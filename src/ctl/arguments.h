@@ -19,6 +19,9 @@ struct arguments {
 	const char *count;    /* NULL = no end */
 	bool notify, print_sql, json, payload, all, yes;
 	bool through_now;
+	const char *since, *until, *event_ids, *replay_id;
+	const char *older_than;
+	bool dry_run, no_header;
 	bool help, version;
 	char used[64];         /* the letters of the options that were given, but for those that every verb takes */
 	char *const *operands; /* behind the verb */

@@ -57,6 +57,13 @@ const struct verb verbs[] = {
          "The events are never sent. They stay in pgoutbox.parked, marked, and the events\n"
          "of their keys go on. Without --yes it says what would be given up, and does\n"
          "nothing.\n"},
+	{"replay", "dkesutIHDyj", "[ID | FROM-TO]...", verb_replay, "offer sent events once more",
+         "Makes rows unsent again that were sent already and are still in the table\n"
+         "(outbox.settle: mark), with a header that marks them. Keys with parked events\n"
+         "are left alone. More than one event needs --yes.\n"},
+	{"prune", "doDj", NULL, verb_prune, "delete sent rows that are old enough",
+         "Deletes rows that were sent longer ago than --older-than, in small transactions\n"
+         "with pauses. Unsent and parked ones stay.\n"},
 };
 
 const size_t verbs_count = sizeof(verbs) / sizeof(verbs[0]);
