@@ -136,6 +136,7 @@ E2E_CALM = \
 	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
+	tests/e2e/test_replay \
 	tests/e2e/test_secrets \
 	tests/e2e/test_sharing \
 	tests/e2e/test_sweep \

@@ -2,6 +2,7 @@
  * prints nothing. */
 #include "admin/replay.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,6 +242,14 @@ whole_table(PGconn *conn, const struct layout *lo, struct walk *w, struct error 
 	return 0;
 }
 
+/* As PostgreSQL writes a uuid, whatever it was copied from. */
+static void
+make_lower(struct buf *text)
+{
+	for (size_t i = 0; i < text->len; i++)
+		text->data[i] = (char)tolower((unsigned char)text->data[i]);
+}
+
 static int
 begin_walk(PGconn *conn, const struct layout *lo, const struct replay_request *rq, struct walk *w, struct error *err)
 {
@@ -256,6 +265,8 @@ begin_walk(PGconn *conn, const struct layout *lo, const struct replay_request *r
 	if (c->event_ids != NULL) {
 		for (size_t i = 0; i < c->event_ids_count; i++)
 			statements_array_add(&w->event_ids, c->event_ids[i]);
+		if (lo->columns[COL_EVENT_ID].type == TYPE_UUID)
+			make_lower(&w->event_ids);
 		buf_add_str(&w->event_ids, c->event_ids_count == 0 ? "{}" : "}");
 		if (buf_failed(&w->event_ids))
 			return error_set(err, ERR_RETRY, "out of memory");

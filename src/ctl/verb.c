@@ -61,7 +61,7 @@ const struct verb verbs[] = {
          "Makes rows unsent again that were sent already and are still in the table\n"
          "(outbox.settle: mark), with a header that marks them. Keys with parked events\n"
          "are left alone. More than one event needs --yes.\n"},
-	{"prune", "doDj", NULL, verb_prune, "delete sent rows that are old enough",
+	{"prune", "dODj", NULL, verb_prune, "delete sent rows that are old enough",
          "Deletes rows that were sent longer ago than --older-than, in small transactions\n"
          "with pauses. Unsent and parked ones stay.\n"},
 };
