@@ -1,23 +1,46 @@
 /* pruning.c - in: a connection, an age; out: fewer rows. Knows no arguments and prints nothing. */
 #include "admin/pruning.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "admin/audit.h"
 #include "admin/conn.h"
 #include "admin/pace.h"
 #include "base/clock.h"
 #include "source/prune.h"
 
 static int
-step(PGconn *conn, const struct buf *sql, int64_t from_id, int64_t age_ms, struct prune_seen *seen, struct error *err)
+note(PGconn *conn, const struct layout *lo, const struct pruning_request *rq, const struct prune_seen *seen,
+     struct error *err)
+{
+	char rows[24], last[24], age[24];
+	const struct audit_detail details[] = {
+		{"rows", rows, true}, {"through_id", last, true}, {"older_than_seconds", age, true}};
+
+	if (rq->dry || seen->deleted == 0)
+		return 0;
+	snprintf(rows, sizeof(rows), "%" PRId64, seen->deleted);
+	snprintf(last, sizeof(last), "%" PRId64, seen->last_id);
+	snprintf(age, sizeof(age), "%" PRId64, rq->age_ms / 1000);
+	return audit_add(conn, "prune", lo->relation_oid, details, sizeof(details) / sizeof(details[0]), err);
+}
+
+static int
+step(PGconn *conn, const struct layout *lo, const struct pruning_request *rq, const struct buf *sql, struct prune_seen *seen,
+     struct error *err)
 {
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 	struct prune_bound bound;
 	int rc = conn_exec(conn, PACE_BEGIN, "could not begin", err);
 
-	prune_bind(&bound, from_id, age_ms);
+	prune_bind(&bound, seen->last_id, rq->age_ms);
 	if (rc == 0)
 		rc = conn_ask(conn, sql, PRUNE_PARAMS, bound.values, "could not prune sent rows", &res, err);
 	if (rc == 0)
 		*seen = prune_read(res);
+	if (rc == 0)
+		rc = note(conn, lo, rq, seen, err);
 	return pace_end(conn, rc, err);
 }
 
@@ -37,7 +60,7 @@ pruning_run(PGconn *conn, const struct layout *lo, const struct pruning_request 
 	while (seen.looked == PRUNE_BATCH_ROWS) {
 		int64_t begun_us = clock_mono_us();
 
-		if (step(conn, &sql, seen.last_id, rq->age_ms, &seen, err) != 0)
+		if (step(conn, lo, rq, &sql, &seen, err) != 0)
 			return -1;
 		ret_done->deleted += seen.deleted;
 		ret_done->spared += seen.old - seen.deleted;

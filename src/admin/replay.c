@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/audit.h"
 #include "admin/conn.h"
 #include "admin/pace.h"
 #include "admin/topic_sql.h"
@@ -23,6 +24,7 @@ enum { P_FROM, P_TO, P_KEY, P_TOPIC, P_SINCE, P_UNTIL, P_EVENT_IDS, P_HEADER, P_
 struct walk {
 	const struct replay_range *ranges;
 	size_t count, at;     /* the first range that is not done */
+	int64_t last_id;      /* of the rows that the last step looked at */
 	int64_t from_id;      /* everything below was looked at */
 	struct replay_range all;
 	const char *values[P_COUNT];
@@ -319,6 +321,7 @@ take_step(PGconn *conn, const struct buf *sql, struct walk *w, struct replay_rep
 	if (conn_ask(conn, sql, w->params, w->values, "could not offer the events again", &res, err) != 0)
 		return -1;
 	r->looked += number(res, 0, 0);
+	w->last_id = number(res, 0, 1);
 	advance(w, end, number(res, 0, 0), number(res, 0, 1));
 	for (int row = 0; row < PQntuples(res); row++)
 		if (!PQgetisnull(res, row, 2) && take_group(r, res, row, err) != 0)
@@ -326,16 +329,39 @@ take_step(PGconn *conn, const struct buf *sql, struct walk *w, struct replay_rep
 	return 0;
 }
 
+/* What a step did is noted with it. */
 static int
-walk(PGconn *conn, const struct buf *sql, const struct replay_request *rq, struct walk *w, struct replay_report *r,
+note(PGconn *conn, const struct layout *lo, const struct replay_request *rq, int64_t count, int64_t last_id,
      struct error *err)
 {
+	char events[24], last[24];
+	const struct audit_detail details[] = {{"events", events, true},
+	                                       {"through_id", last, true},
+	                                       {"replay_id", rq->header, false},
+	                                       {"key", rq->choice->key, false},
+	                                       {"topic", rq->choice->topic, false},
+	                                       {"since", rq->choice->since, false},
+	                                       {"until", rq->choice->until, false}};
+
+	if (rq->dry || count == 0)
+		return 0;
+	snprintf(events, sizeof(events), "%" PRId64, count);
+	snprintf(last, sizeof(last), "%" PRId64, last_id);
+	return audit_add(conn, "replay", lo->relation_oid, details, sizeof(details) / sizeof(details[0]), err);
+}
+
+static int
+walk(PGconn *conn, const struct layout *lo, const struct buf *sql, const struct replay_request *rq, struct walk *w,
+     struct replay_report *r, struct error *err)
+{
 	while (w->at < w->count) {
-		int64_t begun_us = clock_mono_us();
+		int64_t begun_us = clock_mono_us(), before = r->count;
 		int rc = conn_exec(conn, PACE_BEGIN, "could not begin", err);
 
 		if (rc == 0)
 			rc = take_step(conn, sql, w, r, err);
+		if (rc == 0)
+			rc = note(conn, lo, rq, r->count - before, w->last_id, err);
 		if (pace_end(conn, rc, err) != 0)
 			return -1;
 		if (rq->progress != NULL)
@@ -358,7 +384,7 @@ replay_run(PGconn *conn, const struct layout *lo, const struct replay_request *r
 		return -1;
 	rc = begin_walk(conn, lo, rq, &w, err);
 	if (rc == 0)
-		rc = walk(conn, &sql, rq, &w, ret_report, err);
+		rc = walk(conn, lo, &sql, rq, &w, ret_report, err);
 	buf_done(&w.event_ids);
 	return rc;
 }

@@ -24,7 +24,6 @@ const struct argument_row argument_rows[] = {
 	{'N', false, "through-now", NULL, FIELD(through_now), "wait only for what is there at the start"},
 	{'i', true, "interval", "S", FIELD(interval), "so many seconds between two looks (default 1)"},
 	{'C', false, "count", "N", FIELD(count), "end after so many looks"},
-	{'e', false, "event-ids", "FILE", FIELD(event_ids), "only events of these ids, one a line (- for standard input)"},
 	{'e', false, "event-ids", "FILE", FIELD(event_ids), "only events of these ids, one a line (- for stdin)"},
 	{'s', false, "since", "TIME", FIELD(since), "only events created from then on"},
 	{'u', false, "until", "TIME", FIELD(until), "only events created before"},

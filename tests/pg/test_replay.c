@@ -155,6 +155,9 @@ test_guards(void)
 	json_decref(root);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL AND headers ->> 'replay' = 'INC-17'"), 7);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL AND id IN (1, 6)"), 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.audit WHERE verb = 'replay' AND detail @> '{\"events\": 7,"
+	                           " \"replay_id\": \"INC-17\", \"through_id\": 10, \"key\": null}'"), 1);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.audit WHERE verb = 'replay'"), 1);
 	/* an event without a key is held by itself alone */
 	sandbox_exec(sb.db, "UPDATE pgoutbox.parked SET key = NULL; UPDATE outbox_events SET sent_at = now() WHERE sent_at IS NULL");
 	expect(EX_OK, "9 events would be offered again\n1 more left alone", ARGS("replay", "--dry-run", "1-10"));
@@ -224,6 +227,8 @@ test_prune(void)
 	                    "INSERT INTO pgoutbox.parked (relation, event_row, key, reason, event)"
 	                    " SELECT 'outbox_events'::regclass, id, aggregate_id, 'r', to_jsonb(t) FROM outbox_events t WHERE id = 9");
 	expect(EX_OK, "3 rows deleted: sent more than 5 h ago\n1 stays that old", ARGS("prune"));
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.audit WHERE verb = 'prune' AND detail @> '{\"rows\": 3,"
+	                           " \"older_than_seconds\": 19800}'"), 1);
 	root = run_json(ARGS("prune", "--older-than", "150m", "--json"));
 	TAP_INT(JSON_INT(root, "deleted"), 3);
 	TAP_INT(JSON_INT(root, "parked"), 1);
