@@ -236,12 +236,45 @@ ask_horizon(PGconn *conn, struct survey *s, struct error *err)
 	return 0;
 }
 
+/* --- what is paused --- */
+
+static int
+ask_pauses(PGconn *conn, const struct layout *lo, struct survey *s, struct error *err)
+{
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
+
+	buf_printf(&sql,
+	           "SELECT scope, value, paused_by, reason, " US("paused_at") " FROM pgoutbox.pause WHERE relation = %" PRIu32
+	           " AND resumed_at IS NULL ORDER BY scope, id",
+	           lo->relation_oid);
+	if (query(conn, &sql, 0, NULL, "could not look at what is paused", &res, err) != 0)
+		return -1;
+	s->pauses = PQntuples(res);
+	for (int row = 0; row < s->pauses && row < SURVEY_PAUSES_MAX; row++) {
+		struct survey_pause *p = &s->pause[row];
+
+		text(res, row, 0, p->scope, sizeof(p->scope));
+		text(res, row, 1, p->value, sizeof(p->value));
+		text(res, row, 2, p->by, sizeof(p->by));
+		text(res, row, 3, p->reason, sizeof(p->reason));
+		p->since_us = number(res, row, 4);
+	}
+	return 0;
+}
+
+const struct survey_pause *
+survey_paused(const struct survey *s)
+{
+	return s->pauses > 0 && strcmp(s->pause[0].scope, "all") == 0 ? &s->pause[0] : NULL;
+}
+
 /* --- all of it --- */
 
 static int
 ask_all(PGconn *conn, const struct layout *lo, struct survey *s, struct error *err)
 {
-	if (ask_sessions(conn, lo, s, err) != 0 || ask_horizon(conn, s, err) != 0 || ask_table(conn, lo, s, err) != 0 ||
+	if (ask_sessions(conn, lo, s, err) != 0 || ask_pauses(conn, lo, s, err) != 0 || ask_horizon(conn, s, err) != 0 || ask_table(conn, lo, s, err) != 0 ||
 	    conn_exec(conn, LOOK_PIN, "could not look at the outbox", err) != 0)
 		return -1;
 	return ask_oldest_sent(conn, lo, s, err) != 0 ? -1 : ask_waiting(conn, lo, INT64_MAX, &s->stats, err);

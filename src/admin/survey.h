@@ -16,6 +16,7 @@
 #include "source/stats.h"
 
 #define SURVEY_RELAYS_MAX 64 /* more are counted, not listed */
+#define SURVEY_PAUSES_MAX 8
 
 /* A relay's session. */
 struct survey_session {
@@ -34,6 +35,14 @@ struct survey_horizon {
 	int64_t transactions; /* that began since */
 };
 
+/* What an operator ordered not to be relayed for now. */
+struct survey_pause {
+	char scope[16];  /* "all", "lane", "topic" */
+	char value[264]; /* the lane's number or the topic */
+	char by[64], reason[256];
+	int64_t since_us;
+};
+
 struct survey {
 	int64_t now_us;
 	struct stats stats;
@@ -49,6 +58,8 @@ struct survey {
 	struct survey_session relay[SURVEY_RELAYS_MAX];
 	struct survey_session pruner; /* pid 0 = nobody */
 	struct survey_horizon horizon;
+	int pauses; /* that last; one of all is the first */
+	struct survey_pause pause[SURVEY_PAUSES_MAX];
 	int hidden; /* sessions in this database whose state this role may not see */
 };
 
@@ -64,6 +75,9 @@ int survey_waiting(PGconn *conn, const struct layout *lo, int64_t up_to_id, stru
  * tells. */
 int survey_blocked(PGconn *conn, const struct layout *lo, int64_t up_to_id, bool *ret_blocked, struct error *err)
 	__attribute__((warn_unused_result));
+
+/* The pause of everything, NULL when there is none. */
+const struct survey_pause *survey_paused(const struct survey *s);
 
 int survey_owned(const struct survey *s); /* lanes with an owner */
 

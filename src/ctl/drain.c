@@ -28,6 +28,7 @@ struct drain {
 	int64_t relay_seen_us; /* 0 = never */
 	struct stats left;
 	struct progress progress;
+	bool pauses_told;
 	bool troubled; /* people were told that it does not go on */
 };
 
@@ -61,6 +62,20 @@ judge_relay(struct drain *d, const struct verdict *v, int64_t now_us)
 	else if (!v->trouble && d->troubled)
 		tell(d, "it goes on", "");
 	d->troubled = v->trouble;
+	return GOES_ON;
+}
+
+/* Nobody ends a pause but a person; one of a part is told, since the rest goes on. */
+static int
+judge_pauses(struct drain *d, const struct survey *s, const struct verdict *v)
+{
+	if (v->kind == VERDICT_PAUSED) {
+		tell(d, v->message, v->hint);
+		return verdict_exit_status(v->kind);
+	}
+	if (s->pauses > 0 && !d->pauses_told)
+		tell(d, "a part of the outbox is paused, and its events wait", "\"pgoutboxctl status\" lists the pauses");
+	d->pauses_told = s->pauses > 0;
 	return GOES_ON;
 }
 
@@ -98,7 +113,9 @@ judge(struct drain *d, int64_t now_us)
 	endpoint_ask(d->cfg->http.listen, d->cfg->outbox.table, &e);
 	v = verdict_of(&s, &e);
 	d->judge_us = clock_mono_us() + JUDGE_US;
-	status = judge_relay(d, &v, now_us);
+	status = judge_pauses(d, &s, &v);
+	if (status == GOES_ON)
+		status = judge_relay(d, &v, now_us);
 	return status != GOES_ON ? status : judge_parked(d, &s, &err);
 }
 

@@ -123,6 +123,28 @@ horizon_json(const struct survey_horizon *h)
 }
 
 static json_t *
+pauses_json(const struct survey *s)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < s->pauses && i < SURVEY_PAUSES_MAX; i++) {
+		const struct survey_pause *p = &s->pause[i];
+		json_t *o = json_object();
+
+		report_put(&o, "scope", report_text(p->scope));
+		report_put(&o, "value", p->value[0] != '\0' ? report_text(p->value) : json_null());
+		report_put(&o, "by", report_text(p->by));
+		report_put(&o, "reason", report_text(p->reason));
+		report_put(&o, "since", time_json(p->since_us));
+		if (json_array_append_new(list, o) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *
 lines_json(const char *text)
 {
 	json_t *list = json_array();
@@ -186,6 +208,7 @@ print_json(const struct view *v, int status)
 	report_put(&root, "time", time_json(s->now_us));
 	report_put(&root, "pending", pending_json(s));
 	report_put(&root, "parked", json_integer(s->parked));
+	report_put(&root, "pauses", pauses_json(s));
 	report_put(&root, "lanes", sessions_json(s->owners, s->lanes));
 	report_put(&root, "relays", sessions_json(s->relay, s->relays < SURVEY_RELAYS_MAX ? s->relays : SURVEY_RELAYS_MAX));
 	report_put(&root, "table", table_json(s));
@@ -211,6 +234,15 @@ line(const char *title, const char *fmt, ...)
 	vprintf(fmt, ap);
 	va_end(ap);
 	putchar('\n');
+}
+
+static void
+print_harmless(const char *title, const char *text)
+{
+	struct buf harmless __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	table_add_harmless(&harmless, text);
+	line(title, "%s", buf_str(&harmless));
 }
 
 static void
@@ -242,6 +274,22 @@ print_pending(const struct survey *s)
 		     s->parked == 1 ? "s" : "");
 	else
 		line("parked", "none");
+}
+
+static void
+print_pauses(const struct survey *s)
+{
+	for (int i = 0; i < s->pauses && i < SURVEY_PAUSES_MAX; i++) {
+		const struct survey_pause *p = &s->pause[i];
+		struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
+		char age[WORDS_SIZE];
+
+		buf_printf(&text, "%s%s%s, by %s for %s: %s", p->scope, p->value[0] != '\0' ? " " : "", p->value, p->by,
+		           words_duration(age, s->now_us - p->since_us), p->reason);
+		print_harmless(i == 0 ? "paused" : "", buf_str(&text));
+	}
+	if (s->pauses > SURVEY_PAUSES_MAX)
+		line("", "and %d more", s->pauses - SURVEY_PAUSES_MAX);
 }
 
 static void
@@ -335,6 +383,7 @@ print_lines(const struct view *v, int status)
 	line("outbox", "%s, %d lanes", v->layout->relation, s->lanes);
 	print_verdict(&v->verdict);
 	print_pending(s);
+	print_pauses(s);
 	print_daemon(v);
 	print_table(v);
 	print_pruning(v);

@@ -24,8 +24,8 @@ const struct verb verbs[] = {
          "Tells what the database knows: how much waits and since when, who owns the\n"
          "lanes, sizes, what keeps vacuum from its work; and what the daemon's endpoint\n"
          "(http.listen) says, where it answers. The exit status is 0 where the outbox is\n"
-         "relayed, 69 where no relay runs, 75 where one does but is not ready or a lane\n"
-         "has no owner.\n"},
+         "relayed, 69 where no relay runs, 75 where one does but is not ready or paused,\n"
+         "or a lane has no owner.\n"},
 	{"top", "diC", NULL, verb_top, "look on: rates, latency, lanes, refreshed in place",
          "Shows every second how many events come and go, how many wait and since when,\n"
          "how long they take, and who owns the lanes; latencies where the daemon's\n"
@@ -35,9 +35,9 @@ const struct verb verbs[] = {
          "Waits until the table has no unsent event, for a switch-over or before a\n"
          "maintenance; it sends nothing itself, the relays do. With --through-now it waits\n"
          "only for what is there when it starts, where the application goes on writing.\n"
-         "The exit status is 0 when all is sent, 75 when --timeout was over, 69 when no\n"
-         "relay runs, 78 when what is left waits behind parked events. An outage is told\n"
-         "and waited for.\n"},
+         "The exit status is 0 when all is sent, 75 when --timeout was over or everything\n"
+         "is paused, 69 when no relay runs, 78 when what is left waits behind parked\n"
+         "events. An outage is told and waited for.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision,\n"
          "the oldest first; with --all those that were decided about, too. WAITING is how\n"

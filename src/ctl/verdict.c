@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "base/buf.h"
+#include "ctl/words.h"
 
 const char *
 verdict_name(enum verdict_kind kind)
@@ -15,6 +16,8 @@ verdict_name(enum verdict_kind kind)
 		return "ready";
 	case VERDICT_ELSEWHERE:
 		return "elsewhere";
+	case VERDICT_PAUSED:
+		return "paused";
 	case VERDICT_NOT_READY:
 		return "not-ready";
 	case VERDICT_UNOWNED:
@@ -32,6 +35,7 @@ verdict_exit_status(enum verdict_kind kind)
 	case VERDICT_READY:
 	case VERDICT_ELSEWHERE:
 		return EX_OK;
+	case VERDICT_PAUSED:
 	case VERDICT_NOT_READY:
 	case VERDICT_UNOWNED:
 		return EX_TEMPFAIL;
@@ -164,6 +168,16 @@ no_relay(const struct endpoint *e)
 }
 
 static struct verdict
+paused(const struct survey_pause *p, int64_t now_us)
+{
+	struct buf m __attribute__((cleanup(buf_done))) = BUF_INIT;
+	char age[WORDS_SIZE];
+
+	buf_printf(&m, "paused by %s for %s: %s", p->by, words_duration(age, now_us - p->since_us), p->reason);
+	return make(VERDICT_PAUSED, &m, "\"pgoutboxctl resume\" ends the pause; the events wait meanwhile");
+}
+
+static struct verdict
 unowned(const struct survey *s)
 {
 	struct buf m __attribute__((cleanup(buf_done))) = BUF_INIT;
@@ -198,6 +212,8 @@ verdict_of(const struct survey *s, const struct endpoint *e)
 		return not_ready(e);
 	if (e->state != ENDPOINT_READY && owned == 0 && s->relays == 0)
 		return no_relay(e);
+	if (survey_paused(s) != NULL)
+		return paused(survey_paused(s), s->now_us);
 	if (owned < s->lanes)
 		return unowned(s);
 	if (e->state != ENDPOINT_READY)

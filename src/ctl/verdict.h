@@ -10,6 +10,7 @@
 enum verdict_kind {
 	VERDICT_READY,     /* the relay of this configuration says so, and each lane has an owner */
 	VERDICT_ELSEWHERE, /* each lane has an owner, but no relay answers where this configuration says */
+	VERDICT_PAUSED,    /* an operator has paused all of it */
 	VERDICT_NOT_READY, /* the relay runs and tells why not */
 	VERDICT_UNOWNED,   /* relays are there, but some lanes have no owner */
 	VERDICT_NO_RELAY,  /* nobody is there */
@@ -24,7 +25,7 @@ struct verdict {
 
 struct verdict verdict_of(const struct survey *s, const struct endpoint *e);
 
-const char *verdict_name(enum verdict_kind kind); /* for programs: "ready", "elsewhere", "not-ready", "unowned", "not-running" */
+const char *verdict_name(enum verdict_kind kind); /* for programs: "ready", "elsewhere", "paused", "not-ready", "unowned", "not-running" */
 
 /* EX_OK for READY and ELSEWHERE, EX_UNAVAILABLE for NO_RELAY, EX_TEMPFAIL for the others. */
 int verdict_exit_status(enum verdict_kind kind);

@@ -95,6 +95,22 @@ test_blocked(void)
 	expect(EX_TEMPFAIL, "2 events were unsent", "--timeout", "0s");
 }
 
+static void
+test_paused(void)
+{
+	SANDBOX(sb);
+	PGconn *relay __attribute__((cleanup(db_close))) = NULL;
+
+	begin(&sb);
+	relay = sandbox_open(sb.role);
+	pose_as_relay(relay);
+	insert(sb.db, 3);
+	sandbox_exec(sb.db, "INSERT INTO pgoutbox.pause (relation, scope, value, reason) VALUES ('outbox_events', 'lane', '1', 'r')");
+	expect(EX_TEMPFAIL, "pgoutboxctl: a part of the outbox is paused", "--timeout", "0s");
+	sandbox_exec(sb.db, "INSERT INTO pgoutbox.pause (relation, scope, reason) VALUES ('outbox_events', 'all', 'upgrade')");
+	expect(EX_TEMPFAIL, "upgrade\nhint: \"pgoutboxctl resume\" ends the pause", NULL, NULL);
+}
+
 /* Events that came later are waited for, or not. */
 static void
 test_waiting(void)
@@ -142,6 +158,7 @@ main(void)
 	tap_suite("drain");
 	tap_test("what is known at once", test_at_once);
 	tap_test("behind parked events", test_blocked);
+	tap_test("paused", test_paused);
 	tap_test("until all is sent, or what was there", test_waiting);
 	status = tap_run();
 	unlink(config_path);

@@ -179,6 +179,32 @@ test_owners(void)
 }
 
 static void
+test_pauses(void)
+{
+	SANDBOX(sb);
+	PGconn *relay __attribute__((cleanup(db_close))) = NULL;
+	json_t *root, *pause;
+
+	begin(&sb);
+	relay = sandbox_open(sb.role);
+	pose_as_relay(relay, 0, 3);
+	sandbox_exec(sb.db, "INSERT INTO pgoutbox.pause (relation, scope, value, reason)"
+	                    " VALUES ('outbox_events', 'topic', E'a\033[1m', 'too loud')");
+	expect(EX_OK, "\npaused     topic a\\x1B[1m, by ");
+	sandbox_exec(sb.db, "INSERT INTO pgoutbox.pause (relation, scope, reason) VALUES ('outbox_events', 'all', 'upgrade')");
+	root = ask(EX_TEMPFAIL);
+	TAP_STR(json_string_value(json_object_get(root, "verdict")), "paused");
+	TAP_INT(json_array_size(json_object_get(root, "pauses")), 2);
+	pause = json_array_get(json_object_get(root, "pauses"), 0);
+	TAP_STR(json_string_value(json_object_get(pause, "scope")), "all");
+	TAP_STR(json_string_value(json_object_get(pause, "reason")), "upgrade");
+	CU_ASSERT(json_is_null(json_object_get(pause, "value")));
+	json_decref(root);
+	sandbox_exec(sb.db, "UPDATE pgoutbox.pause SET resumed_at = now(), resumed_by = 'x'");
+	expect(EX_OK, "runs elsewhere");
+}
+
+static void
 test_old_snapshot(void)
 {
 	SANDBOX(sb);
@@ -213,6 +239,7 @@ main(void)
 	tap_test("nobody, some lanes, all lanes", test_verdicts);
 	tap_test("what waits, and the table", test_figures);
 	tap_test("who owns the lanes", test_owners);
+	tap_test("what is paused", test_pauses);
 	tap_test("what holds vacuum back", test_old_snapshot);
 	status = tap_run();
 	unlink(config_path);

@@ -98,6 +98,26 @@ test_elsewhere(void)
 }
 
 static void
+test_paused(void)
+{
+	struct survey s = survey_with(one);
+	struct endpoint e = endpoint_with(ENDPOINT_READY);
+
+	s.now_us = 70000000;
+	s.pauses = 1;
+	s.pause[0] = (struct survey_pause){"all", "", "anna", "broker upgrade", 10000000};
+	expect(&s, &e, "paused", EX_TEMPFAIL, "paused by anna for 60 s: broker upgrade");
+	s.pause[0] = (struct survey_pause){"lane", "1", "anna", "broker upgrade", 10000000};
+	e = endpoint_with(ENDPOINT_READY);
+	expect(&s, &e, "ready", EX_OK, "ready: http://localhost:9921");
+	s = survey_with(nobody);
+	s.pauses = 1;
+	strcpy(s.pause[0].scope, "all");
+	e = endpoint_with(ENDPOINT_OFF);
+	expect(&s, &e, "not-running", EX_UNAVAILABLE, "daemon not running: nobody owns a lane, and http.listen names no endpoint to ask");
+}
+
+static void
 test_unowned(void)
 {
 	struct survey s = survey_with((const char *const[4]){"10.0.0.5", NULL, "10.0.0.5", NULL});
@@ -118,6 +138,7 @@ main(void)
 	tap_test("running but not ready", test_not_ready);
 	tap_test("not running", test_not_running);
 	tap_test("running elsewhere", test_elsewhere);
+	tap_test("paused", test_paused);
 	tap_test("lanes that nobody owns", test_unowned);
 	return tap_run();
 }
