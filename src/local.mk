@@ -83,6 +83,7 @@ libpgoutbox_a_SOURCES = \
 	src/config/password.h \
 	src/config/quote.c \
 	src/config/quote.h \
+	src/config/reload.c \
 	src/config/secret.c \
 	src/config/secret.h \
 	src/config/secret_files.c \
@@ -275,7 +276,7 @@ LIBPGOUTBOX = libpgoutbox.a \
 	$(LIBPQ_LIBS) $(RDKAFKA_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS)
 
 sbin_PROGRAMS += pgoutboxd
-pgoutboxd_SOURCES = src/pgoutboxd.c src/pgoutboxd_run.c src/pgoutboxd_run.h
+pgoutboxd_SOURCES = src/pgoutboxd.c src/pgoutboxd_reload.c src/pgoutboxd_reload.h src/pgoutboxd_run.c src/pgoutboxd_run.h
 pgoutboxd_LDADD = $(LIBPGOUTBOX)
 
 bin_PROGRAMS += pgoutboxctl

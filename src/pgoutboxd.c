@@ -25,7 +25,8 @@ static const char usage[] =
 	"      --print-defaults  print a commented example with every option, and exit\n"
 	"  -V, --version       print the versions and exit\n"
 	"  -h, --help          print this help and exit\n\n"
-	"Signals: SIGTERM and SIGINT stop after settling what is in flight, SIGUSR1 logs the state.\n"
+	"Signals: SIGTERM and SIGINT stop after settling what is in flight, SIGHUP reads the configuration again,\n"
+	"SIGUSR1 logs the state.\n"
 	"Exit status: 0 stopped as asked, 64 usage, 75 try again, 78 configuration.  See pgoutboxd(8).\n";
 
 /* Reads and checks the file; prints everything that is wrong with it. */
@@ -111,10 +112,10 @@ main(int argc, char **argv)
 		signals_block(); /* a stop that comes while starting is heard once the loop runs */
 	if (load(path, &cfg) != 0)
 		return EX_CONFIG;
+	if (task == RUN)
+		return pgoutboxd_run(&cfg, log_format);
 	if (log_format >= 0)
 		cfg.log.format = (enum log_format)log_format;
-	if (task == RUN)
-		return pgoutboxd_run(&cfg);
 	if (task == PRINT_CONFIG)
 		config_print(&cfg, &text);
 	else

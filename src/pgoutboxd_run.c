@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "pgoutboxd_reload.h"
 #include "pgoutboxd_run.h"
 
 #include <signal.h>
@@ -50,6 +51,7 @@ struct daemon {
 	struct signals *signals;
 	struct watch status; /* systemd's status line and watchdog */
 	uint64_t log_dropped; /* as far as the metric tells */
+	int log_format; /* of the command line; -1 = none */
 	int exit_status;
 	bool stopping;
 	size_t running; /* relays that have not stopped */
@@ -76,6 +78,54 @@ stop_all(struct daemon *d)
 }
 
 static void
+tell_waiting(const struct daemon *d, const struct buf *waiting)
+{
+	struct error err;
+
+	if (waiting->len == 0)
+		return;
+	error_set(&err, ERR_CONFIG, "these have changed but take effect only at the next start: %s", buf_str(waiting));
+	error_hint(&err, "restart the daemon: it settles what is in flight and sends nothing twice");
+	log_error(&d->log, LOG_WARNING, "reload-needs-restart", &err);
+}
+
+static void
+count_reload(const struct daemon *d, enum metric_result result)
+{
+	struct metrics_scope *m = metrics_daemon(d->metrics);
+
+	metrics_add_at(m, METRIC_CONFIG_RELOADS, result, 1);
+	metrics_set(m, METRIC_CONFIG_RELOAD_OK, result == METRIC_RESULT_OK);
+	if (result == METRIC_RESULT_OK)
+		metrics_set(m, METRIC_CONFIG_RELOAD_TIME, clock_wall_us());
+}
+
+static void
+reload(struct daemon *d)
+{
+	struct buf waiting __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct error err;
+
+	notify_reloading(d->notify);
+	if (pgoutboxd_reload(d->cfg, &d->log, &waiting) != 0) {
+		count_reload(d, METRIC_RESULT_FAILED);
+	} else {
+		d->log.level = d->cfg->log.level;
+		for (size_t i = 0; i < d->count; i++) {
+			struct served *o = &d->outboxes[i];
+
+			o->log.level = d->cfg->log.level;
+			if (relay_reload(o->relay, &err) != 0)
+				buf_printf(&waiting, "%s%s.topic (%s)", waiting.len > 0 ? ", " : "",
+				           o->cfg->entry != NULL ? o->cfg->entry : "kafka", err.message);
+		}
+		tell_waiting(d, &waiting);
+		count_reload(d, METRIC_RESULT_OK);
+	}
+	notify_ready(d->notify);
+}
+
+static void
 on_signal(void *ctx, int signo)
 {
 	struct daemon *d = ctx;
@@ -86,7 +136,8 @@ on_signal(void *ctx, int signo)
 		return;
 	}
 	if (signo == SIGHUP) {
-		log_write(&d->log, LOG_WARNING, "reload-unsupported", "SIGHUP does nothing: restart to read the configuration again");
+		if (!d->stopping)
+			reload(d);
 		return;
 	}
 	log_write(&d->log, LOG_NOTICE, "stopping", "stopping on %s", signo == SIGINT ? "SIGINT" : "SIGTERM");
@@ -296,12 +347,14 @@ run(struct daemon *d)
 {
 	struct error err;
 
-	log_init(&d->log, STDERR_FILENO, d->cfg->log.level, d->cfg->log.format);
+	log_init(&d->log, STDERR_FILENO, d->cfg->log.level, d->log_format >= 0 ? (enum log_format)d->log_format : d->cfg->log.format);
 	if (log_start(&d->log, &err) != 0 || daemon_init(d, &err) != 0) {
 		log_error(&d->log, LOG_CRIT, "cannot-start", &err);
 		return error_exit_status(err.kind);
 	}
 	tell_started(d);
+	metrics_set(metrics_daemon(d->metrics), METRIC_CONFIG_RELOAD_OK, 1);
+	metrics_set(metrics_daemon(d->metrics), METRIC_CONFIG_RELOAD_TIME, clock_wall_us());
 	notify_ready(d->notify); /* started; whether events flow is for /readyz to say */
 	if (loop_run(d->loop, &err) != 0) {
 		log_error(&d->log, LOG_CRIT, "loop-failed", &err);
@@ -312,9 +365,9 @@ run(struct daemon *d)
 }
 
 int
-pgoutboxd_run(struct config *cfg)
+pgoutboxd_run(struct config *cfg, int log_format)
 {
-	struct daemon d = {.cfg = cfg, .exit_status = EX_OK, .count = config_outboxes(cfg)};
+	struct daemon d = {.cfg = cfg, .log_format = log_format, .exit_status = EX_OK, .count = config_outboxes(cfg)};
 	int status = run(&d);
 
 	daemon_done(&d);

@@ -4,7 +4,8 @@
 
 #include "config/config.h"
 
-/* Runs until it is told to stop or cannot go on; signals were blocked before (see signals_block()). Ends *cfg. */
-int pgoutboxd_run(struct config *cfg) __attribute__((warn_unused_result));
+/* Runs until it is told to stop or cannot go on; signals were blocked before (see signals_block()). Ends *cfg. log_format is
+ * the command line's, in place of the configuration's; -1 = none. */
+int pgoutboxd_run(struct config *cfg, int log_format) __attribute__((warn_unused_result));
 
 #endif

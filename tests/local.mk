@@ -27,6 +27,7 @@ UNIT_TESTS = \
 	tests/unit/config/test_outboxes \
 	tests/unit/config/test_password \
 	tests/unit/config/test_quote \
+	tests/unit/config/test_reload \
 	tests/unit/config/test_secret \
 	tests/unit/config/test_suggest \
 	tests/unit/config/test_syntax \
@@ -136,6 +137,7 @@ E2E_CALM = \
 	tests/e2e/test_parked \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
+	tests/e2e/test_reload \
 	tests/e2e/test_replay \
 	tests/e2e/test_secrets \
 	tests/e2e/test_sharing \
@@ -171,6 +173,7 @@ E2E_VARIANTS = \
 	tests/support/pgoutboxd-sweep
 tests_support_pgoutboxd_failpoints_SOURCES = \
 	src/pgoutboxd.c \
+	src/pgoutboxd_reload.c \
 	src/pgoutboxd_run.c \
 	src/relay/outlet.c \
 	src/relay/pipe.c \
@@ -181,7 +184,7 @@ tests_support_pgoutboxd_failpoints_SOURCES = \
 tests_support_pgoutboxd_failpoints_CPPFLAGS = $(AM_CPPFLAGS) -DPGOUTBOX_FAILPOINTS
 tests_support_pgoutboxd_failpoints_LDADD = $(LIBPGOUTBOX)
 
-tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c src/pgoutboxd_run.c tests/support/sweep.c
+tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c src/pgoutboxd_reload.c src/pgoutboxd_run.c tests/support/sweep.c
 tests_support_pgoutboxd_sweep_LDFLAGS = $(AM_LDFLAGS) -Wl,@tests/support/sweep.wraps
 tests_support_pgoutboxd_sweep_LDADD = $(LIBPGOUTBOX)
 EXTRA_tests_support_pgoutboxd_sweep_DEPENDENCIES = tests/support/sweep.wraps

@@ -135,6 +135,12 @@ void config_problems_add(struct config_problems *problems, enum config_level lev
 void config_problems_print(const struct config_problems *problems, struct buf *out); /* one line each */
 void config_problems_done(struct config_problems *problems);
 
+/* Takes from next, the same file read again, what may change at once (RELOAD in options.def), for each outbox that is in
+ * both. Appends what it took to taken ("outbox.batch_rows=500, log.level=debug"), and what differs but takes a restart to
+ * waiting ("database.conninfo"). Strings that others borrow from cfg stay where they are, but for kafka.topic. next is still
+ * to be ended. */
+void config_reload(struct config *cfg, struct config *next, struct buf *taken, struct buf *waiting);
+
 /* The configuration in force as YAML. Secrets are redacted; all else loads back to the same values. */
 void config_print(const struct config *cfg, struct buf *out);
 

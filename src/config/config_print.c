@@ -182,7 +182,7 @@ config_print_defaults(struct buf *out)
 	              "Only the two addresses have to be given: database.conninfo and kafka.brokers. Every other "
 	              "option is shown with its default: to change one, take away the \"#\" in front of its name. "
 	              "Durations are a whole number with ms, s, m, h or d, sizes one with B, KiB, MiB or GiB. "
-	              "The file is read when the daemon starts, and only then.", out);
+	              "The file is read when the daemon starts and on SIGHUP; pgoutboxd(8) says what takes effect then.", out);
 	for (size_t s = 0; s < options_sections_count; s++) {
 		buf_add_str(out, "\n\n");
 		print_comment("", options_sections[s].sentence, out);

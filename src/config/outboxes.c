@@ -15,6 +15,21 @@ config_outboxes(const struct config *cfg)
 	return cfg->outboxes_count > 0 ? cfg->outboxes_count : 1;
 }
 
+struct config *
+outboxes_get(struct config *cfg, size_t i)
+{
+	return cfg->outboxes_count > 0 ? &cfg->outboxes[i] : cfg;
+}
+
+struct config *
+outboxes_find(struct config *cfg, const char *table)
+{
+	for (size_t i = 0; i < config_outboxes(cfg); i++)
+		if (syntax_same_table(outboxes_get(cfg, i)->outbox.table, table))
+			return outboxes_get(cfg, i);
+	return NULL;
+}
+
 const struct config *
 config_outbox(const struct config *cfg, size_t i)
 {

@@ -12,6 +12,10 @@ struct config *outboxes_add(struct config *cfg) __attribute__((warn_unused_resul
 /* Lends cfg's other sections, as they are now, to all of them. */
 void outboxes_share(struct config *cfg);
 
+/* As config_outbox() and config_find_outbox(), to be changed. */
+struct config *outboxes_get(struct config *cfg, size_t i);
+struct config *outboxes_find(struct config *cfg, const char *table);
+
 void outboxes_done(struct config *cfg);
 
 #endif

@@ -23,6 +23,7 @@ enum metric {
 /* Values of the second label, where a metric has one. */
 enum metric_side { METRIC_SIDE_POSTGRESQL, METRIC_SIDE_KAFKA };
 enum metric_class { METRIC_CLASS_OUTAGE, METRIC_CLASS_TOPIC, METRIC_CLASS_POISON, METRIC_CLASS_FATAL };
+enum metric_result { METRIC_RESULT_OK, METRIC_RESULT_FAILED };
 
 struct metrics_labels {
 	const char *const *outboxes; /* the tables; the index is the outbox's number */

@@ -15,14 +15,17 @@ const struct metric_row rows_table[METRICS_COUNT] = {
 static const char *const no_values[] = {NULL};
 static const char *const side_values[] = {"postgresql", "kafka"};
 static const char *const class_values[] = {"outage", "topic", "poison", "fatal"};
+static const char *const result_values[] = {"ok", "failed"};
 static_assert(LENGTH(no_values) == LABELS_NONE, "labels of NONE");
 static_assert(LENGTH(side_values) == LABELS_SIDE, "labels of SIDE");
 static_assert(LENGTH(class_values) == LABELS_CLASS, "labels of CLASS");
+static_assert(LENGTH(result_values) == LABELS_RESULT, "labels of RESULT");
 
 const struct label_set rows_label_sets[] = {
 	[LABEL_NONE] = {NULL, LABELS_NONE, no_values},
 	[LABEL_SIDE] = {"side", LABELS_SIDE, side_values},
 	[LABEL_CLASS] = {"class", LABELS_CLASS, class_values},
+	[LABEL_RESULT] = {"result", LABELS_RESULT, result_values},
 };
 
 #define MS(n) ((n) * INT64_C(1000))

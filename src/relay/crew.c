@@ -94,3 +94,12 @@ crew_hints(const struct crew *c, int64_t ret_from_ids[LANES_MAX])
 	for (int i = 0; i < c->count; i++)
 		ret_from_ids[i] = pipe_owned(c->pipes[i]) ? pipe_hint(c->pipes[i]) : LADDER_BOTTOM;
 }
+
+bool
+crew_quiet(const struct crew *c)
+{
+	for (int i = 0; i < c->count; i++)
+		if (!pipe_quiet(c->pipes[i]))
+			return false;
+	return true;
+}

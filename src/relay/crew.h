@@ -35,6 +35,7 @@ void crew_each(struct crew *c, void (*tell)(struct pipe *p));
 
 void crew_drop(struct crew *c, const struct error *err); /* every session is as good as lost */
 
+bool crew_quiet(const struct crew *c); /* nothing between claim and settle */
 struct crew_count crew_count(const struct crew *c);
 bool crew_closed(const struct crew *c); /* everything is settled and given up */
 

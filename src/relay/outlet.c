@@ -229,6 +229,12 @@ outlet_new(const struct outlet_options *opt, const struct outlet_events *events,
 }
 
 void
+outlet_set_stall(struct outlet *o, int64_t stall_ms)
+{
+	o->opt.stall_ms = stall_ms;
+}
+
+void
 outlet_abandon(struct outlet *o)
 {
 	if (o != NULL)

@@ -52,6 +52,7 @@ void outlet_warm_topic(struct outlet *o, const char *topic);
  * unless it was acknowledged in time. After a restart a new producer follows, and rebuilt() for what was not reported. */
 void outlet_purge(struct outlet *o);
 void outlet_restart(struct outlet *o);
+void outlet_set_stall(struct outlet *o, int64_t stall_ms); /* in place of the options' own */
 size_t outlet_in_flight(const struct outlet *o);
 bool outlet_serves(const struct outlet *o);
 bool outlet_reachable(const struct outlet *o); /* a broker is there, though it may acknowledge nothing */

@@ -324,7 +324,7 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 static bool
 goes_on(const struct pipe *p)
 {
-	if (!p->wanted || p->sh->stopping)
+	if (!p->wanted || p->sh->stopping || p->sh->rerouting)
 		return false;
 	return p->stranded.count == 0 || (outlet_reachable(p->sh->outlet) && publish_room(p) > 0);
 }
@@ -649,6 +649,29 @@ pipe_retry(struct pipe *p)
 void
 pipe_holds_lifted(struct pipe *p)
 {
+	if (lane_state(p->lane) == LANE_IDLE)
+		pipe_step(p, clock_mono_us());
+}
+
+void
+pipe_limits_changed(struct pipe *p)
+{
+	p->rows = publish_rows_after_outage(p->sh);
+}
+
+bool
+pipe_quiet(const struct pipe *p)
+{
+	enum lane_state state = lane_state(p->lane);
+
+	return p->batch == NULL && p->stranded.count == 0 && state != LANE_TURNING && state != LANE_HOLDING;
+}
+
+void
+pipe_rerouted(struct pipe *p)
+{
+	lane_look_from(p->lane, INT64_MIN + 1);
+	p->rung = true;
 	if (lane_state(p->lane) == LANE_IDLE)
 		pipe_step(p, clock_mono_us());
 }

@@ -32,6 +32,7 @@ struct pipe_shared {
 	const struct log *log;
 	struct metrics_scope *metrics;
 	bool stopping; /* claim no more */
+	bool rerouting; /* claim nothing for a moment: the route is to change */
 	/* A pipe became idle, or has been given up, or was lost: the relay looks at it anew. */
 	void (*changed)(void *ctx);
 	void (*failed)(void *ctx, const struct error *err); /* a person must act */
@@ -73,6 +74,9 @@ void pipe_report(struct pipe *p, struct slot *slot, const struct report *r);
 void pipe_rebuilt(struct pipe *p); /* no report will come for what is in flight */
 
 void pipe_retry(struct pipe *p);   /* Kafka serves again: refused events need not wait out their pause */
+void pipe_limits_changed(struct pipe *p); /* the configuration has other values */
+bool pipe_quiet(const struct pipe *p); /* nothing between claim and settle */
+void pipe_rerouted(struct pipe *p); /* shared->rerouting is over: what waited for its topic may have another now */
 void pipe_holds_lifted(struct pipe *p);
 
 void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */

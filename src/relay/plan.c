@@ -2,8 +2,10 @@
 #include "relay/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/conninfo.h"
+#include "config/options.h"
 #include "source/bell.h"
 #include "source/refusal.h"
 
@@ -45,7 +47,13 @@ list_properties(struct plan *plan, const struct config *cfg, struct error *err)
 	return 0;
 }
 
-/* Promise 4 bounds what is in flight, so the producer's queue never refuses. */
+static size_t
+largest(const char *option)
+{
+	return (size_t)options_find("outbox", NULL, option)->max;
+}
+
+/* Promise 4 bounds what is in flight, so the producer's queue never refuses, whatever a reload makes of the limits. */
 static void
 plan_producer(struct plan *plan, const struct config *cfg)
 {
@@ -54,8 +62,8 @@ plan_producer(struct plan *plan, const struct config *cfg)
 		.client_id = "pgoutboxd",
 		.properties = plan->properties,
 		.properties_count = plan->properties_count,
-		.queue_messages = (size_t)cfg->outbox.batch_rows * LANES_MAX,
-		.queue_bytes = (size_t)cfg->outbox.batch_bytes * LANES_MAX,
+		.queue_messages = largest("batch_rows") * LANES_MAX,
+		.queue_bytes = largest("batch_bytes") * LANES_MAX,
 	};
 }
 
@@ -101,7 +109,10 @@ plan_init(struct plan *plan, const struct config *cfg, struct error *err)
 {
 	if (make_router(cfg, &plan->router, err) != 0)
 		return -1;
-	if (list_extra(plan, err) != 0 || list_properties(plan, cfg, err) != 0) {
+	plan->topic = strdup(cfg->kafka.topic);
+	if (plan->topic == NULL)
+		error_set(err, ERR_FATAL, "out of memory");
+	if (plan->topic == NULL || list_extra(plan, err) != 0 || list_properties(plan, cfg, err) != 0) {
 		plan_done(plan);
 		return -1;
 	}
@@ -111,10 +122,81 @@ plan_init(struct plan *plan, const struct config *cfg, struct error *err)
 	return 0;
 }
 
+static bool
+same_extra(const struct router *a, const struct router *b)
+{
+	if (router_extra_count(a) != router_extra_count(b))
+		return false;
+	for (size_t i = 0; i < router_extra_count(a); i++)
+		if (strcmp(router_extra_column(a, i), router_extra_column(b, i)) != 0)
+			return false;
+	return true;
+}
+
+static int
+other_columns(struct error *err)
+{
+	return error_set(err, ERR_CONFIG, "the topic is made of other columns than the relay reads");
+}
+
+void
+plan_reload_limits(struct plan *plan, const struct config *cfg)
+{
+	plan->statements.batch_rows = cfg->outbox.batch_rows;
+	plan->statements.batch_bytes = cfg->outbox.batch_bytes;
+}
+
+int
+plan_route_differs(const struct plan *plan, const struct config *cfg, bool *ret_differs, struct error *err)
+{
+	struct router *router;
+	bool fits;
+
+	if (strcmp(plan->topic, cfg->kafka.topic) == 0) {
+		*ret_differs = false;
+		return 0;
+	}
+	if (make_router(cfg, &router, err) != 0)
+		return -1;
+	fits = same_extra(plan->router, router);
+	router_free(router);
+	if (!fits)
+		return other_columns(err);
+	*ret_differs = true;
+	return 0;
+}
+
+int
+plan_reload_route(struct plan *plan, const struct config *cfg, struct error *err)
+{
+	char *topic = strdup(cfg->kafka.topic);
+	struct router *router;
+
+	if (topic == NULL)
+		return error_set(err, ERR_RETRY, "out of memory");
+	if (make_router(cfg, &router, err) != 0) {
+		free(topic);
+		return -1;
+	}
+	if (!same_extra(plan->router, router)) {
+		router_free(router);
+		free(topic);
+		return other_columns(err);
+	}
+	for (size_t i = 0; i < router_extra_count(router); i++)
+		plan->extra[i] = router_extra_column(router, i);
+	router_free(plan->router);
+	free(plan->topic);
+	plan->router = router;
+	plan->topic = topic;
+	return 0;
+}
+
 void
 plan_done(struct plan *plan)
 {
 	router_free(plan->router);
+	free(plan->topic);
 	free(plan->extra);
 	free(plan->properties);
 	*plan = (struct plan){.router = NULL};

@@ -15,6 +15,7 @@
 
 struct plan {
 	struct router *router;
+	char *topic; /* the template that the router was made of */
 	const char **extra; /* the columns that the topic template needs beyond the known ones */
 	struct producer_property *properties;
 	size_t properties_count;
@@ -27,6 +28,17 @@ struct plan {
 /* ERR_CONFIG: the topic template is not good. A plan of zeros is fine for plan_done(). */
 int plan_init(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
 void plan_done(struct plan *plan);
+
+/* Takes the limits over that the configuration has now. */
+void plan_reload_limits(struct plan *plan, const struct config *cfg);
+
+/* Whether the configuration has another topic template than the plan. ERR_CONFIG: it needs other columns than the
+ * statements read. */
+int plan_route_differs(const struct plan *plan, const struct config *cfg, bool *ret_differs, struct error *err)
+	__attribute__((warn_unused_result));
+
+/* Takes that template over, while nothing is being routed; fails as above. */
+int plan_reload_route(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
 
 /* Adds what is wrong with the connection string, the topic templates and the librdkafka properties, all of it. */
 void plan_check_config(const struct config *cfg, struct config_problems *problems);

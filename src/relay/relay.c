@@ -18,6 +18,7 @@
 #include "source/barrier.h"
 
 #define GRACE_US (LINK_MAX_MS * 1000 + 1000000) /* longer than any pause before a reconnect */
+#define REROUTE_MAX_US 5000000                  /* without a claim, at the most */
 #define STOP_GRACE_US 2000000                   /* after the purge, for the last settles */
 
 struct relay {
@@ -41,6 +42,7 @@ struct relay {
 	bool members_known;
 	bool stopping;
 	int64_t purge_us, give_up_us;
+	int64_t reroute_until_us;
 	bool done;
 	struct error failure;
 	bool has_failure;
@@ -182,6 +184,39 @@ step_stop(struct relay *r, int64_t now_us)
 }
 
 static void
+warm_topic(struct relay *r)
+{
+	if (strchr(r->plan.topic, '$') == NULL)
+		outlet_warm_topic(r->outlet, r->plan.topic);
+}
+
+/* An event that waits for its topic, and gets another, must not come there after later ones of its key: so the route changes
+ * while nothing is under way, and each lane looks again from the bottom. Says when to look again. */
+static int64_t
+step_reroute(struct relay *r, int64_t now_us)
+{
+	struct error err;
+
+	if (!crew_quiet(&r->crew) && now_us < r->reroute_until_us && !r->stopping)
+		return r->reroute_until_us;
+	if (!crew_quiet(&r->crew)) {
+		error_set(&err, ERR_RETRY, "events with Kafka are not acknowledged: they and all that follow keep the topic \"%s\"",
+		          r->plan.topic);
+		error_hint(&err, "reload once the topic takes events again, or restart");
+		log_error(r->opt.log, LOG_WARNING, "route-kept", &err);
+	} else if (plan_reload_route(&r->plan, r->opt.cfg, &err) != 0) {
+		log_error(r->opt.log, LOG_ERR, "route-kept", &err);
+	} else {
+		log_write(r->opt.log, LOG_NOTICE, "route-changed", "from here on the topic is \"%s\"", r->plan.topic);
+		r->shared.router = r->plan.router;
+		warm_topic(r);
+	}
+	r->shared.rerouting = false;
+	crew_each(&r->crew, pipe_rerouted);
+	return CLOCK_NEVER;
+}
+
+static void
 fire(struct watch *w, short revents, int64_t now_us)
 {
 	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, timer));
@@ -194,6 +229,8 @@ fire(struct watch *w, short revents, int64_t now_us)
 	if (r->lifted)
 		crew_each(&r->crew, pipe_holds_lifted);
 	r->lifted = false;
+	if (r->shared.rerouting)
+		r->timer.deadline_us = step_reroute(r, now_us);
 	if (r->stopping)
 		r->timer.deadline_us = step_stop(r, now_us);
 }
@@ -468,8 +505,7 @@ relay_new(const struct relay_options *opt, struct relay **ret_relay, struct erro
 	}
 	health(r, HEALTH_KAFKA, HEALTH_OK, NULL);
 	health(r, HEALTH_PROGRESS, HEALTH_OK, NULL);
-	if (strchr(opt->cfg->kafka.topic, '$') == NULL)
-		outlet_warm_topic(r->outlet, opt->cfg->kafka.topic);
+	warm_topic(r);
 	upkeep_open(&r->upkeep);
 	*ret_relay = r;
 	return 0;
@@ -492,6 +528,24 @@ relay_stop(struct relay *r)
 	crew_each(&r->crew, pipe_leave);
 	FAILPOINT(stop_begun);
 	r->timer.deadline_us = 0;
+}
+
+int
+relay_reload(struct relay *r, struct error *err)
+{
+	bool differs = false;
+	int rc = plan_route_differs(&r->plan, r->opt.cfg, &differs, err);
+
+	plan_reload_limits(&r->plan, r->opt.cfg);
+	outlet_set_stall(r->outlet, r->opt.cfg->outbox.hold_max_ms * 2);
+	upkeep_reload(&r->upkeep);
+	crew_each(&r->crew, pipe_limits_changed);
+	if (rc != 0 || !differs)
+		return rc;
+	r->shared.rerouting = true;
+	r->reroute_until_us = clock_mono_us() + REROUTE_MAX_US;
+	r->timer.deadline_us = 0;
+	return 0;
 }
 
 void

@@ -35,6 +35,12 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay, struct 
 /* Claims no more, waits for what is with Kafka (at most stop_timeout), settles it, gives the lanes up, and calls stopped(). */
 void relay_stop(struct relay *r);
 
+/* The configuration has other values than it had: limits and retention count from here on. Another route follows as soon as
+ * what is in flight has been settled, for which the lanes claim nothing; where that takes too long it stays as it was until
+ * it is asked for again, and the log says so. ERR_CONFIG: the topic needs other columns of the table; the route stays as it
+ * was until a restart, all else is taken. */
+int relay_reload(struct relay *r, struct error *err) __attribute__((warn_unused_result));
+
 void relay_free(struct relay *r); /* not from within a callback; NULL is fine */
 
 /* The state in a few lines of log. */

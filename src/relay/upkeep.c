@@ -163,6 +163,13 @@ reopen(void *ctx)
 	keeper_open(u->keeper);
 }
 
+/* -1 = nothing is pruned. */
+static int64_t
+retention_ms(const struct config *cfg)
+{
+	return cfg->outbox.settle == SETTLE_MARK && cfg->outbox.retention_ms != CONFIG_NEVER ? cfg->outbox.retention_ms : -1;
+}
+
 int
 upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct plan *plan,
             const struct upkeep_events *events, struct error *err)
@@ -170,7 +177,7 @@ upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct plan
 	struct keeper_options ko = {
 		.session = &plan->session,
 		.request = &plan->request,
-		.retention_ms = plan->request.prune ? opt->cfg->outbox.retention_ms : -1,
+		.retention_ms = retention_ms(opt->cfg),
 		.relay_number = draw_number(),
 	};
 	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,
@@ -209,4 +216,10 @@ upkeep_close(struct upkeep *u)
 {
 	link_stop(&u->link);
 	keeper_close(u->keeper);
+}
+
+void
+upkeep_reload(struct upkeep *u)
+{
+	keeper_set_retention(u->keeper, retention_ms(u->opt->cfg));
 }

@@ -41,6 +41,7 @@ int upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct 
 void upkeep_done(struct upkeep *u); /* zeros are fine */
 
 void upkeep_open(struct upkeep *u);
+void upkeep_reload(struct upkeep *u); /* the configuration has other values */
 void upkeep_close(struct upkeep *u); /* for good; this relay counts no more for the others */
 
 #endif

@@ -139,13 +139,12 @@ announce(struct keeper *k)
 	           k->layout.relation_oid);
 	session_prepare(k->session, "parked", text_of(k, &sql));
 	prepare_stats(k);
-	if (k->opt.retention_ms >= 0 && k->layout.columns[COL_SENT_AT].quoted != NULL) {
+	if (k->layout.columns[COL_SENT_AT].quoted != NULL) {
 		buf_reset(&sql);
 		buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)SHARE_KEEPER);
 		session_prepare(k->session, "prune_lock", text_of(k, &sql));
 		prepare_prune(k);
-	} else
-		k->prune.next_us = CLOCK_NEVER;
+	}
 	k->duty = DUTY_ANNOUNCE;
 	session_round_send(k->session, clock_mono_us());
 }
@@ -173,6 +172,15 @@ layout_came(struct keeper *k, const struct round *r)
 }
 
 static void
+begin_pruning(struct keeper *k, int64_t now_us)
+{
+	bool wanted = k->opt.retention_ms >= 0 && k->layout.columns[COL_SENT_AT].quoted != NULL;
+
+	k->prune = (struct prune){.next_us = wanted ? now_us : CLOCK_NEVER, .restart_us = now_us, .from_id = PRUNE_BOTTOM,
+	                          .far_id = PRUNE_BOTTOM};
+}
+
+static void
 announced(struct keeper *k)
 {
 	int64_t now_us = clock_mono_us();
@@ -180,8 +188,7 @@ announced(struct keeper *k)
 	k->ready = true;
 	k->members_next_us = now_us;
 	k->stats_next_us = now_us;
-	if (k->prune.next_us != CLOCK_NEVER)
-		k->prune = (struct prune){.next_us = now_us, .restart_us = now_us, .from_id = PRUNE_BOTTOM, .far_id = PRUNE_BOTTOM};
+	begin_pruning(k, now_us);
 }
 
 /* --- duties --- */
@@ -503,4 +510,18 @@ keeper_close(struct keeper *k)
 	k->ready = false;
 	k->timer.deadline_us = CLOCK_NEVER;
 	session_close(k->session);
+}
+
+/* Rows that were too young are old enough now, perhaps: it begins from the bottom. */
+void
+keeper_set_retention(struct keeper *k, int64_t retention_ms)
+{
+	bool changed = k->opt.retention_ms != retention_ms;
+
+	k->opt.retention_ms = retention_ms;
+	if (!changed || !k->ready || (k->duty == DUTY_PRUNE && session_is_busy(k->session)))
+		return;
+	begin_pruning(k, clock_mono_us());
+	if (!session_is_busy(k->session))
+		schedule(k);
 }

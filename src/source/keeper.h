@@ -57,4 +57,7 @@ struct watch *keeper_timer(struct keeper *k);
 void keeper_open(struct keeper *k);
 void keeper_close(struct keeper *k);
 
+/* In place of the options' own; counts from the next pass of pruning on. */
+void keeper_set_retention(struct keeper *k, int64_t retention_ms);
+
 #endif

@@ -184,11 +184,27 @@ knows_two_forms(void)
 	free(text);
 }
 
+/* systemd waits for the second READY=1, and knows by the time which request it answers. */
+static void
+says_that_it_reloads(void)
+{
+	char text[512];
+
+	start_daemon("", NULL);
+	CU_ASSERT_FATAL(told("READY=1", text));
+	proc_signal(&daemon_proc, SIGHUP);
+	CU_ASSERT_FATAL(told("RELOADING=1\nMONOTONIC_USEC=", text));
+	CU_ASSERT(strtoll(strrchr(text, '=') + 1, NULL, 10) > 0);
+	CU_ASSERT_FATAL(told("READY=1", text));
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+}
+
 int
 main(void)
 {
 	tap_suite_fixture("pgoutboxd", setup, teardown);
 	tap_test("tells the service manager how it is", says_how_it_is);
+	tap_test("tells the service manager that it reloads", says_that_it_reloads);
 	tap_test("asks for the time that a drain may take", asks_for_the_time_to_drain);
 	tap_test("a loop that hangs pings the watchdog no more", a_loop_that_hangs_pings_no_more);
 	tap_test("says what runs, as the command line wants it", says_what_runs);

@@ -77,6 +77,8 @@ labels_by_number(void)
 	TAP_STR(class->values[METRIC_CLASS_TOPIC], "topic");
 	TAP_STR(class->values[METRIC_CLASS_POISON], "poison");
 	TAP_STR(class->values[METRIC_CLASS_FATAL], "fatal");
+	TAP_STR(rows_labels(METRIC_CONFIG_RELOADS)->values[METRIC_RESULT_OK], "ok");
+	TAP_STR(rows_labels(METRIC_CONFIG_RELOADS)->values[METRIC_RESULT_FAILED], "failed");
 	CU_ASSERT_PTR_NULL(rows_labels(METRIC_EVENTS_SENT)->name);
 }
 

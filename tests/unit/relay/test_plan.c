@@ -156,6 +156,40 @@ test_memory_is_out(void)
 	config_done(&cfg);
 }
 
+/* The same columns, in another template: a new route; others: none. */
+static void
+test_reload(void)
+{
+	char same[] = "other.${region}", more[] = "${region}.${zone}", *topic;
+	struct plan p = {.router = NULL};
+	bool differs = true;
+	struct error e;
+
+	TAP_INT_FATAL(load("", "", "  topic: orders.${region}\n"), 0);
+	topic = cfg.kafka.topic;
+	TAP_INT_FATAL(plan_init(&p, &cfg, &e), 0);
+	TAP_INT(plan_route_differs(&p, &cfg, &differs, &e), 0);
+	CU_ASSERT_FALSE(differs);
+	cfg.kafka.topic = same;
+	cfg.outbox.batch_rows = 17;
+	TAP_INT(plan_route_differs(&p, &cfg, &differs, &e), 0);
+	CU_ASSERT_TRUE(differs);
+	plan_reload_limits(&p, &cfg);
+	TAP_INT(p.statements.batch_rows, 17);
+	TAP_INT(plan_reload_route(&p, &cfg, &e), 0);
+	TAP_STR(p.topic, same);
+	TAP_STR(p.extra[0], "region");
+	CU_ASSERT_PTR_EQUAL(p.extra[0], router_extra_column(p.router, 0));
+	cfg.kafka.topic = more;
+	TAP_INT(plan_route_differs(&p, &cfg, &differs, &e), -1);
+	TAP_INT(e.kind, ERR_CONFIG);
+	TAP_INT(plan_reload_route(&p, &cfg, &e), -1);
+	TAP_STR(p.topic, same);
+	cfg.kafka.topic = topic;
+	plan_done(&p);
+	config_done(&cfg);
+}
+
 int
 main(void)
 {
@@ -171,6 +205,7 @@ main(void)
 	tap_test("properties reach the producer", test_properties);
 	tap_test("what is wrong is said with all else", test_problems);
 	tap_test("memory is out", test_memory_is_out);
+	tap_test("another topic and other limits", test_reload);
 	status = tap_run();
 	unlink(path);
 	buf_done(&said);

@@ -49,7 +49,7 @@ static struct layout layout;
 static struct error err, end;
 static int64_t now_us, gap;
 static int made, freed, ends, watches, pipe_fails_at;
-static bool has_end, fits, statements_fail, upkeep_open_now;
+static bool has_end, fits, statements_fail, upkeep_open_now, route_needs_more;
 static int fails_at, steps; /* of the steps that a relay is made of */
 static void (*absent)(void *ctx, int64_t away_us);
 static enum health_state healths[HEALTH_CHECKS];
@@ -91,12 +91,16 @@ log_write(const struct log *log, int priority, const char *id, const char *fmt, 
 	(void)log, (void)priority, (void)fmt;
 	if (strcmp(id, "stop-unclean") == 0 || strcmp(id, "stop-purge") == 0 || strcmp(id, "relay-hung") == 0)
 		say(id, -1);
+	if (strcmp(id, "route-changed") == 0)
+		say(id, -1);
 }
 
 void
 log_error(const struct log *log, int priority, const char *id, const struct error *e)
 {
-	(void)log, (void)priority, (void)id, (void)e;
+	(void)log, (void)priority, (void)e;
+	if (strcmp(id, "route-kept") == 0)
+		say(id, -1);
 }
 
 void
@@ -195,8 +199,8 @@ loop_off_gap(struct loop *l, struct loop_gap *g)
 int
 plan_init(struct plan *plan, const struct config *c, struct error *e)
 {
-	(void)plan;
 	CU_ASSERT_PTR_EQUAL(c, &cfg);
+	plan->topic = cfg.kafka.topic;
 	made++;
 	return step_fails() ? error_set(e, ERR_CONFIG, "bad template") : 0;
 }
@@ -206,6 +210,32 @@ plan_done(struct plan *plan)
 {
 	(void)plan;
 	freed++;
+}
+
+void
+plan_reload_limits(struct plan *plan, const struct config *c)
+{
+	(void)plan;
+	CU_ASSERT_PTR_EQUAL(c, &cfg);
+	say("limits", -1);
+}
+
+int
+plan_route_differs(const struct plan *plan, const struct config *c, bool *ret_differs, struct error *e)
+{
+	if (route_needs_more)
+		return error_set(e, ERR_CONFIG, "other columns");
+	*ret_differs = strcmp(plan->topic, c->kafka.topic) != 0;
+	return 0;
+}
+
+int
+plan_reload_route(struct plan *plan, const struct config *c, struct error *e)
+{
+	(void)e;
+	plan->topic = c->kafka.topic;
+	say("route", -1);
+	return 0;
 }
 
 int
@@ -291,6 +321,13 @@ upkeep_open(struct upkeep *u)
 {
 	CU_ASSERT_PTR_EQUAL(u, upkeep);
 	upkeep_open_now = true;
+}
+
+void
+upkeep_reload(struct upkeep *u)
+{
+	CU_ASSERT_PTR_EQUAL(u, upkeep);
+	say("retention", -1);
 }
 
 void
@@ -428,6 +465,13 @@ outlet_warm_topic(struct outlet *o, const char *topic)
 }
 
 void
+outlet_set_stall(struct outlet *o, int64_t stall_ms)
+{
+	(void)o;
+	say("stall", (int)stall_ms);
+}
+
+void
 outlet_purge(struct outlet *o)
 {
 	(void)o;
@@ -526,6 +570,12 @@ pipe_closed(const struct pipe *p)
 	return p->closed;
 }
 
+bool
+pipe_quiet(const struct pipe *p)
+{
+	return !p->busy;
+}
+
 int64_t
 pipe_hint(const struct pipe *p)
 {
@@ -551,6 +601,8 @@ TOLD(pipe_parked_changed, "parked")
 TOLD(pipe_rebuilt, "rebuilt")
 TOLD(pipe_retry, "retry")
 TOLD(pipe_holds_lifted, "lifted")
+TOLD(pipe_limits_changed, "rows")
+TOLD(pipe_rerouted, "rerouted")
 TOLD(pipe_flushed, "flushed")
 TOLD(pipe_unflushed, "unflushed")
 
@@ -585,7 +637,7 @@ setup(void)
 	now_us = 1000000;
 	calloc_fails = made = freed = ends = watches = steps = fails_at = 0;
 	pipe_fails_at = -1;
-	has_end = statements_fail = upkeep_open_now = false;
+	has_end = statements_fail = upkeep_open_now = route_needs_more = false;
 	fits = true;
 	repeatable = events_sent = 0;
 	held = false;
@@ -678,6 +730,78 @@ test_begins(void)
 	TAP_INT(hints[0], 1000);
 	TAP_INT(hints[1], LADDER_BOTTOM);
 	relay_dump(r);
+}
+
+/* Limits count at once, and nothing stops for them. */
+static void
+test_reload_limits(void)
+{
+	begin();
+	cfg.outbox.hold_max_ms = 700;
+	TAP_INT(relay_reload(r, &err), 0);
+	heard("limits stall1400 retention rows");
+	CU_ASSERT_FALSE(r->shared.rerouting);
+}
+
+/* The route changes between batches: one lane is still at it. */
+static void
+test_reload_route(void)
+{
+	static char other[] = "invoices";
+
+	begin();
+	pipes[2].busy = true;
+	cfg.kafka.topic = other;
+	TAP_INT(relay_reload(r, &err), 0);
+	heard("limits stall4000 retention rows");
+	CU_ASSERT_TRUE(r->shared.rerouting);
+	turn();
+	heard("");
+	TAP_STR(r->plan.topic, "orders");
+	CU_ASSERT_TRUE(r->shared.rerouting);
+	pipes[2].busy = false;
+	r->shared.changed(r->shared.ctx);
+	turn();
+	heard("route route-changed invoices rerouted");
+	CU_ASSERT_FALSE(r->shared.rerouting);
+	TAP_INT(relay_reload(r, &err), 0);
+	CU_ASSERT_FALSE(r->shared.rerouting);
+}
+
+/* What Kafka keeps to itself holds the lanes up for so long, and not longer. */
+static void
+test_reload_route_kept(void)
+{
+	static char other[] = "invoices";
+	int64_t begun_us;
+
+	begin();
+	pipes[2].busy = true;
+	cfg.kafka.topic = other;
+	TAP_INT(relay_reload(r, &err), 0);
+	begun_us = now_us;
+	heard("limits stall4000 retention rows");
+	turn();
+	turn();
+	TAP_INT(now_us - begun_us, REROUTE_MAX_US);
+	heard("route-kept rerouted");
+	CU_ASSERT_FALSE(r->shared.rerouting);
+	TAP_STR(r->plan.topic, "orders");
+	pipes[2].busy = false;
+	TAP_INT(relay_reload(r, &err), 0);
+	turn();
+	heard("limits stall4000 retention rows route route-changed invoices rerouted");
+}
+
+static void
+test_reload_needs_restart(void)
+{
+	begin();
+	route_needs_more = true;
+	TAP_INT(relay_reload(r, &err), -1);
+	TAP_INT(err.kind, ERR_CONFIG);
+	heard("limits stall4000 retention rows");
+	CU_ASSERT_FALSE(r->shared.rerouting);
 }
 
 static void
@@ -1005,6 +1129,10 @@ main(void)
 	tap_suite_fixture("relay", setup, teardown);
 	tap_test("it begins when the table is accepted", test_begins);
 	tap_test("events that wait should make progress", test_progress);
+	tap_test("a reload of limits", test_reload_limits);
+	tap_test("a reload of the route", test_reload_route);
+	tap_test("a route that cannot change", test_reload_route_kept);
+	tap_test("a route that needs a restart", test_reload_needs_restart);
 	tap_test("lanes are shared", test_shares);
 	tap_test("after an outage others' lanes are left to them", test_returns);
 	tap_test("a change among the parked events is told", test_parked);

@@ -155,6 +155,12 @@ keeper_open(struct keeper *k)
 }
 
 void
+keeper_set_retention(struct keeper *k, int64_t retention_ms)
+{
+	k->opt.retention_ms = retention_ms;
+}
+
+void
 keeper_close(struct keeper *k)
 {
 	k->open = false;
@@ -394,8 +400,14 @@ test_options(void)
 	TAP_INT(keeper.opt.retention_ms, 5000);
 	CU_ASSERT(number < SHARE_RELAY_FLAG);
 	upkeep_done(&u);
-	plan.request.prune = false;
+	cfg.outbox.retention_ms = CONFIG_NEVER;
 	TAP_INT(make(), 0);
+	TAP_INT(keeper.opt.retention_ms, -1);
+	cfg.outbox.retention_ms = 7000;
+	upkeep_reload(&u);
+	TAP_INT(keeper.opt.retention_ms, 7000);
+	cfg.outbox.settle = SETTLE_DELETE;
+	upkeep_reload(&u);
 	TAP_INT(keeper.opt.retention_ms, -1);
 	CU_ASSERT(keeper.opt.relay_number != number); /* once in a billion runs it is */
 	freed = 0;

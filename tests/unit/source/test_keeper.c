@@ -487,6 +487,23 @@ test_puts_off(void)
 	TAP_INT(pruned_calls, 0);
 }
 
+/* Another retention counts from the bottom on; none at all ends pruning. */
+static void
+test_retention_changes(void)
+{
+	announce_it();
+	until("prune_lock");
+	ANSWER(ROWS(1, "t"));
+	keeper_set_retention(k, -1);
+	CU_ASSERT(k->prune.next_us == CLOCK_NEVER);
+	until("members");
+	answer_quietly();
+	keeper_set_retention(k, 90000);
+	TAP_INT(k->opt.retention_ms, 90000);
+	CU_ASSERT(k->prune.next_us <= now_us);
+	CU_ASSERT(k->timer.deadline_us <= now_us);
+}
+
 /* Failed over, or by an administrator's word: reading alone is an outage. */
 static void
 test_read_only(void)
@@ -525,6 +542,7 @@ main(void)
 {
 	tap_suite_fixture("keeper", setup, teardown);
 	tap_test("members", test_members);
+	tap_test("another retention", test_retention_changes);
 	tap_test("statistics", test_stats);
 	tap_test("statistics beyond the cap", test_stats_estimate);
 	tap_test("prunes", test_prune);
