@@ -245,16 +245,16 @@ libtestsupport_a_SOURCES = \
 	tests/support/writer.c \
 	tests/support/writer.h
 
-check_PROGRAMS += $(UNIT_TESTS) $(MOCK_TESTS) tests/support/config-man
+check_PROGRAMS += $(UNIT_TESTS) $(MOCK_TESTS) tests/support/config-man tests/support/ctl-completion
 EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tests/support/mockbroker tests/support/outbox-audit \
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/completion tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \
