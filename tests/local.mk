@@ -46,6 +46,7 @@ UNIT_TESTS = \
 	tests/unit/ctl/test_verb \
 	tests/unit/ctl/test_verdict \
 	tests/unit/ctl/test_words \
+	tests/unit/metrics/test_dashboard \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
@@ -250,12 +251,13 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/completion tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/alerts tests/completion tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/alerts tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
+	tests/alerts.yaml \
 	tests/chaos/README \
 	tests/fuzz/fuzz_config.c \
 	tests/fuzz/fuzz_headers.c \
