@@ -70,6 +70,8 @@ libpgoutbox_a_SOURCES = \
 	src/config/conninfo.h \
 	src/config/document.c \
 	src/config/document.h \
+	src/config/expand.c \
+	src/config/expand.h \
 	src/config/loader.c \
 	src/config/loader.h \
 	src/config/loader_impl.h \

@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	tests/unit/config/test_config_problems \
 	tests/unit/config/test_conninfo \
 	tests/unit/config/test_document \
+	tests/unit/config/test_expand \
 	tests/unit/config/test_loader \
 	tests/unit/config/test_options \
 	tests/unit/config/test_outboxes \

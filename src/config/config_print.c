@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "config/conninfo.h"
+#include "config/expand.h"
 #include "config/options.h"
 #include "config/quote.h"
 #include "config/secret.h"
@@ -23,6 +24,7 @@ print_properties(const struct option *opt, const struct config_properties *prope
 	buf_add_str(out, properties->count == 0 ? " {}\n" : "\n");
 	for (size_t i = 0; i < properties->count; i++) {
 		struct buf value __attribute__((cleanup(buf_done))) = BUF_INIT;
+		struct buf escaped __attribute__((cleanup(buf_done))) = BUF_INIT;
 
 		if (opt->secret)
 			secret_property(&value, properties->items[i].name, properties->items[i].value);
@@ -31,7 +33,8 @@ print_properties(const struct option *opt, const struct config_properties *prope
 		buf_add_str(out, "    ");
 		quote_yaml(out, properties->items[i].name);
 		buf_add_str(out, ": ");
-		quote_yaml(out, buf_str(&value));
+		expand_escape(buf_str(&value), &escaped);
+		quote_yaml(out, buf_str(&escaped));
 		buf_add_char(out, '\n');
 	}
 }
@@ -41,6 +44,7 @@ print_scalar(const struct option *opt, const void *base, struct buf *out)
 {
 	struct buf value __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct buf shown __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf escaped __attribute__((cleanup(buf_done))) = BUF_INIT;
 
 	value_print(opt, base, &value);
 	/* Of the strings only the connection string can hold a secret. */
@@ -49,10 +53,14 @@ print_scalar(const struct option *opt, const void *base, struct buf *out)
 	else
 		buf_add_str(&shown, buf_str(&value));
 	buf_add_char(out, ' ');
-	if (is_quoted(opt))
-		quote_yaml(out, buf_str(&shown));
+	if (opt->template)
+		buf_add_str(&escaped, buf_str(&shown));
 	else
-		buf_add_str(out, buf_str(&shown));
+		expand_escape(buf_str(&shown), &escaped);
+	if (is_quoted(opt))
+		quote_yaml(out, buf_str(&escaped));
+	else
+		buf_add_str(out, buf_str(&escaped));
 	buf_add_char(out, '\n');
 }
 

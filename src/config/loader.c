@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/expand.h"
 #include "config/options.h"
 #include "config/quote.h"
 #include "config/suggest.h"
@@ -118,6 +119,20 @@ is_map(struct loader *l, const struct node *n, const char *path, const char *hin
 	return false;
 }
 
+/* The scalar's text with its variables filled in, or NULL after saying why there is none. */
+static const char *
+expanded(struct loader *l, const struct node *n, const char *path, const char *text, struct buf *value)
+{
+	struct error err;
+
+	if (text == NULL)
+		return NULL;
+	if (expand_variables(text, value, &err) == 0)
+		return buf_str(value);
+	loader_complain(l, n, path, err.message, err.hint[0] == '\0' ? NULL : err.hint);
+	return NULL;
+}
+
 /* The scalar's text, or NULL after saying why there is none. The hints are for what is no scalar, and for nothing. */
 static const char *
 scalar_of(struct loader *l, const struct node *n, const char *path, const char *kind_hint, const char *null_hint)
@@ -185,6 +200,7 @@ static void
 load_value(struct loader *l, const struct option *opt, const struct node *n, void *base, const char *path)
 {
 	struct buf null_hint __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf value __attribute__((cleanup(buf_done))) = BUF_INIT;
 	const char *text;
 	struct error err;
 
@@ -195,6 +211,8 @@ load_value(struct loader *l, const struct option *opt, const struct node *n, voi
 	text = scalar_of(l, n, path,
 	                 n->kind == NODE_LIST && opt->commas ? "write all in one, separated by commas" : NULL,
 	                 buf_str(&null_hint));
+	if (!opt->template)
+		text = expanded(l, n, path, text, &value);
 	if (text != NULL && value_set(opt, base, text, &err) < 0)
 		loader_complain(l, n, path, err.message, err.hint[0] == '\0' ? NULL : err.hint);
 }
@@ -220,6 +238,7 @@ static void
 load_property(struct loader *l, const struct node *n, struct config_properties *properties, const char *prefix)
 {
 	struct buf path __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf filled __attribute__((cleanup(buf_done))) = BUF_INIT;
 	const char *hint = NULL;
 	const char *value;
 
@@ -231,6 +250,7 @@ load_property(struct loader *l, const struct node *n, struct config_properties *
 		hint = "write the property's whole name in one, as in \"ssl.ca.location\"";
 	buf_printf(&path, "%s.%s", prefix, n->key->text);
 	value = scalar_of(l, n, buf_str(&path), hint, "remove the line, or write \"\" for an empty value");
+	value = expanded(l, n, buf_str(&path), value, &filled);
 	if (value == NULL || loader_keep_place(l, buf_str(&path), n) < 0)
 		return;
 	if (add_property(properties, n->key->text, value) < 0)

@@ -20,6 +20,7 @@
 #define NEEDED .needed = true,
 #define REQUIRED(text) .required = true, .needed = true, .example = (text),
 #define COMMAS .commas = true,
+#define TEMPLATE .template = true,
 #define CHECK(function) .check = (function),
 #define CHOICES(list) .choices = (list),
 #define SECRET true

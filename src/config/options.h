@@ -40,6 +40,7 @@ struct option {
 	bool never;    /* "never" is a value too */
 	bool required; /* the file must give it */
 	bool needed;   /* may not be empty */
+	bool template; /* has ${column}, so no ${VARIABLE} */
 	bool commas;   /* several in one string, separated by commas */
 	const char *example;
 	const struct choice *choices;

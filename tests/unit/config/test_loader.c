@@ -81,6 +81,7 @@ static const char everything[] =
 	"    sasl.password: /run/sasl\n"
 	"http:\n"
 	"  listen: off\n"
+	"  ready_after: 11s\n"
 	"log:\n"
 	"  level: debug\n"
 	"  format: json\n";
