@@ -145,6 +145,7 @@ E2E_CALM = \
 	tests/e2e/test_sharing \
 	tests/e2e/test_sweep \
 	tests/e2e/test_tls \
+	tests/e2e/test_tool \
 	tests/e2e/test_upkeep \
 	tests/mock/test_producer_kafka
 
