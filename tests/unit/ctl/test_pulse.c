@@ -90,6 +90,7 @@ test_latency(void)
 	CU_ASSERT_DOUBLE_EQUAL(p.end_to_end_p99, 0.0099, 1e-9);
 	CU_ASSERT_DOUBLE_EQUAL(p.acknowledgement_p99, -1, 0);
 	CU_ASSERT_DOUBLE_EQUAL(pulse_of(&none, &b, &cfg).end_to_end_p50, -1, 0);
+	endpoint_done(&none.endpoint);
 	done(&a, &b);
 }
 
