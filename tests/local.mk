@@ -150,6 +150,7 @@ E2E_CALM = \
 	tests/mock/test_producer_kafka
 
 E2E_ROUGH = \
+	tests/e2e/test_alerts \
 	tests/e2e/test_crash \
 	tests/e2e/test_database \
 	tests/e2e/test_hang \
