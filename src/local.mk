@@ -65,6 +65,7 @@ libpgoutbox_a_SOURCES = \
 	src/config/config.h \
 	src/config/config_print.c \
 	src/config/config_print_man.c \
+	src/config/config_print_schema.c \
 	src/config/config_problems.c \
 	src/config/conninfo.c \
 	src/config/conninfo.h \

@@ -23,6 +23,7 @@ static const char usage[] =
 	"      --check-config  check the configuration without connecting, and exit\n"
 	"      --print-config  print the configuration in force, secrets redacted, and exit\n"
 	"      --print-defaults  print a commented example with every option, and exit\n"
+	"      --print-schema  print a JSON schema of the configuration, and exit\n"
 	"  -V, --version       print the versions and exit\n"
 	"  -h, --help          print this help and exit\n\n"
 	"Signals: SIGTERM and SIGINT stop after settling what is in flight, SIGHUP reads the configuration again,\n"
@@ -55,12 +56,13 @@ print(struct buf *text)
 int
 main(int argc, char **argv)
 {
-	enum { RUN, CHECK_CONFIG, PRINT_CONFIG, PRINT_DEFAULTS } task = RUN;
+	enum { RUN, CHECK_CONFIG, PRINT_CONFIG, PRINT_DEFAULTS, PRINT_SCHEMA } task = RUN;
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	                                        {"log-format", required_argument, NULL, 'F'},
 	                                        {"check-config", no_argument, NULL, 'C'},
 	                                        {"print-config", no_argument, NULL, 'P'},
 	                                        {"print-defaults", no_argument, NULL, 'D'},
+	                                        {"print-schema", no_argument, NULL, 'S'},
 	                                        {"version", no_argument, NULL, 'V'},
 	                                        {"help", no_argument, NULL, 'h'},
 	                                        {NULL, 0, NULL, 0}};
@@ -89,6 +91,9 @@ main(int argc, char **argv)
 		case 'D':
 			task = PRINT_DEFAULTS;
 			break;
+		case 'S':
+			task = PRINT_SCHEMA;
+			break;
 		case 'V':
 			buf_printf(&text, "pgoutboxd %s (librdkafka %s, libpq %d.%d)\n", PACKAGE_VERSION, producer_library_version(),
 			           session_library_version() / 10000, session_library_version() % 10000);
@@ -104,8 +109,11 @@ main(int argc, char **argv)
 		fprintf(stderr, "pgoutboxd: unexpected argument \"%s\"\nTry \"pgoutboxd --help\".\n", argv[optind]);
 		return EX_USAGE;
 	}
-	if (task == PRINT_DEFAULTS) {
-		config_print_defaults(&text);
+	if (task == PRINT_DEFAULTS || task == PRINT_SCHEMA) {
+		if (task == PRINT_DEFAULTS)
+			config_print_defaults(&text);
+		else
+			config_print_schema(&text);
 		return print(&text);
 	}
 	if (task == RUN)

@@ -19,6 +19,7 @@ UNIT_TESTS = \
 	tests/unit/config/test_config \
 	tests/unit/config/test_config_print \
 	tests/unit/config/test_config_print_man \
+	tests/unit/config/test_config_print_schema \
 	tests/unit/config/test_config_problems \
 	tests/unit/config/test_conninfo \
 	tests/unit/config/test_document \
@@ -254,11 +255,11 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/alerts tests/completion tests/docs tests/layers tests/man tests/messages tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+TESTS = tests/alerts tests/completion tests/docs tests/layers tests/man tests/messages tests/options tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
 LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/alerts tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/alerts tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/options tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/alerts.yaml \
 	tests/chaos/README \

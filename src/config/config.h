@@ -147,6 +147,10 @@ void config_print(const struct config *cfg, struct buf *out);
 /* The commented example: every option with its default. It loads once the two addresses are filled in. */
 void config_print_defaults(struct buf *out);
 
+/* A JSON schema (draft 2020-12) of the file as YAML reads it, for editors and for checks before it is shipped. What two
+ * options say together it cannot know. */
+void config_print_schema(struct buf *out);
+
 /* The options as mdoc(7), one subsection for each section of the file, for the manual page of the file. */
 void config_print_man(struct buf *out);
 
