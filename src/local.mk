@@ -53,6 +53,8 @@ libpgoutbox_a_SOURCES = \
 	src/base/log_limit.h \
 	src/base/log_writer.c \
 	src/base/log_writer.h \
+	src/base/sha256.c \
+	src/base/sha256.h \
 	src/base/slice.h \
 	src/base/thread.c \
 	src/base/thread.h \
@@ -132,6 +134,12 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/verdict.h \
 	src/ctl/words.c \
 	src/ctl/words.h \
+	src/hook/news.c \
+	src/hook/news.h \
+	src/hook/post.c \
+	src/hook/post.h \
+	src/hook/webhook.c \
+	src/hook/webhook.h \
 	src/metrics/exposition.c \
 	src/metrics/metrics.c \
 	src/metrics/metrics.def \
@@ -276,7 +284,7 @@ CLEANFILES += src/admin/texts.c
 EXTRA_DIST += src/admin/embed.sh
 
 LIBPGOUTBOX = libpgoutbox.a \
-	$(LIBPQ_LIBS) $(RDKAFKA_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS)
+	$(LIBPQ_LIBS) $(RDKAFKA_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
 
 sbin_PROGRAMS += pgoutboxd
 pgoutboxd_SOURCES = src/pgoutboxd.c src/pgoutboxd_reload.c src/pgoutboxd_reload.h src/pgoutboxd_run.c src/pgoutboxd_run.h
@@ -284,7 +292,7 @@ pgoutboxd_LDADD = $(LIBPGOUTBOX)
 
 bin_PROGRAMS += pgoutboxctl
 pgoutboxctl_SOURCES = src/pgoutboxctl.c
-pgoutboxctl_LDADD = $(LIBPGOUTBOX) $(CURL_LIBS)
+pgoutboxctl_LDADD = $(LIBPGOUTBOX)
 
 dist_man_MANS = \
 	man/pgoutbox.7 \

@@ -11,6 +11,7 @@ UNIT_TESTS = \
 	tests/unit/base/test_log \
 	tests/unit/base/test_log_limit \
 	tests/unit/base/test_log_writer \
+	tests/unit/base/test_sha256 \
 	tests/unit/base/test_slice \
 	tests/unit/base/test_thread \
 	tests/unit/base/test_utf8 \
@@ -49,6 +50,7 @@ UNIT_TESTS = \
 	tests/unit/ctl/test_verdict \
 	tests/unit/ctl/test_words \
 	tests/unit/metrics/test_dashboard \
+	tests/unit/hook/test_webhook \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
