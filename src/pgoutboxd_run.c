@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hook/webhook.h"
 #include "metrics/metrics.h"
 #include "relay/budget.h"
 #include "relay/relay.h"
@@ -30,6 +31,7 @@
 
 #define LOOP_STALL_US 10000000
 #define STATUS_US 1000000
+#define WEBHOOK_STOP_US 2000000
 #define STOP_MARGIN_US 10000000 /* beside outbox.stop_timeout: the last settlements, and what ends after the loop */
 
 struct served {
@@ -50,7 +52,9 @@ struct daemon {
 	struct notify *notify;
 	struct signals *signals;
 	struct watch status; /* systemd's status line and watchdog */
-	uint64_t log_dropped; /* as far as the metric tells */
+	uint64_t log_dropped; /* as far as the metric tells, */
+	struct webhook_counts posts; /* and so are these */
+	struct webhook *webhook; /* NULL = none */
 	int log_format; /* of the command line; -1 = none */
 	int exit_status;
 	bool stopping;
@@ -109,6 +113,7 @@ reload(struct daemon *d)
 	notify_reloading(d->notify);
 	if (pgoutboxd_reload(d->cfg, &d->log, &waiting) != 0) {
 		count_reload(d, METRIC_RESULT_FAILED);
+		webhook_tell(d->webhook, WEBHOOK_NEWS(WEBHOOK_RELOAD_FAILED, .reason = "the configuration is not good; the log says why"));
 	} else {
 		d->log.level = d->cfg->log.level;
 		for (size_t i = 0; i < d->count; i++) {
@@ -197,6 +202,19 @@ side(const struct daemon *d, enum metric_side side)
 }
 
 static void
+count_posts(struct daemon *d)
+{
+	struct metrics_scope *m = metrics_daemon(d->metrics);
+	struct webhook_counts now = webhook_counts(d->webhook);
+
+	metrics_add_at(m, METRIC_WEBHOOK_POSTS, METRIC_POST_DELIVERED, now.delivered - d->posts.delivered);
+	metrics_add_at(m, METRIC_WEBHOOK_POSTS, METRIC_POST_FAILED, now.failed - d->posts.failed);
+	metrics_add_at(m, METRIC_WEBHOOK_POSTS, METRIC_POST_REFUSED, now.refused - d->posts.refused);
+	metrics_add_at(m, METRIC_WEBHOOK_POSTS, METRIC_POST_DROPPED, now.dropped - d->posts.dropped);
+	d->posts = now;
+}
+
+static void
 status_fired(struct watch *w, short revents, int64_t now_us)
 {
 	struct daemon *d = (struct daemon *)(void *)((char *)w - offsetof(struct daemon, status));
@@ -210,6 +228,7 @@ status_fired(struct watch *w, short revents, int64_t now_us)
 	log_tick(&d->log);
 	metrics_add(metrics_daemon(d->metrics), METRIC_LOG_DROPPED, log_dropped_now - d->log_dropped);
 	d->log_dropped = log_dropped_now;
+	count_posts(d);
 	if (d->count > 1)
 		snprintf(outboxes, sizeof(outboxes), "%zu outboxes, ", d->count);
 	snprintf(text, sizeof(text), "%s%llu events sent, %llu pending, %llu lanes, PostgreSQL %s, Kafka %s", outboxes,
@@ -222,7 +241,8 @@ status_fired(struct watch *w, short revents, int64_t now_us)
 static int
 allow_descriptors(const struct daemon *d)
 {
-	uint64_t wanted = budget_descriptors(d->cfg->kafka.brokers, d->count) + HTTP_DESCRIPTORS_MAX;
+	uint64_t wanted = budget_descriptors(d->cfg->kafka.brokers, d->count) + HTTP_DESCRIPTORS_MAX +
+	                  (d->cfg->webhook.url != NULL ? WEBHOOK_DESCRIPTORS_MAX : 0);
 	uint64_t limit = descriptors_allow(wanted), missing = limit < wanted ? wanted - limit : 0;
 
 	if (missing > 0)
@@ -263,6 +283,7 @@ start_relays(struct daemon *d, struct error *err)
 			.log = &o->log,
 			.metrics = metrics_outbox(d->metrics, i),
 			.health = d->health,
+			.webhook = d->webhook,
 			.stopped = on_stopped,
 			.ctx = o,
 		};
@@ -273,6 +294,20 @@ start_relays(struct daemon *d, struct error *err)
 		d->running++;
 	}
 	return 0;
+}
+
+static int
+make_webhook(struct daemon *d, struct error *err)
+{
+	const struct webhook_config *c = &d->cfg->webhook;
+	struct webhook_options opt = {.url = c->url, .secret = c->secret, .ca_file = c->ca_file, .timeout_ms = c->timeout_ms,
+	                              .version = PACKAGE_VERSION, .log = &d->log};
+
+	if (c->url == NULL || c->secret == NULL)
+		return 0;
+	opt.kinds = 1U << WEBHOOK_RELOAD_FAILED | (c->starts ? 1U << WEBHOOK_STARTED | 1U << WEBHOOK_STOPPED : 0) |
+	            (c->outages ? 1U << WEBHOOK_OUTAGE_BEGIN | 1U << WEBHOOK_OUTAGE_END : 0) | (c->parked ? 1U << WEBHOOK_PARKED : 0);
+	return webhook_new(&opt, &d->webhook, err);
 }
 
 /* Everything that the relays need around them; on failure daemon_done() takes back what was made. */
@@ -306,7 +341,7 @@ daemon_init(struct daemon *d, struct error *err)
 	if (loop_add(d->loop, &d->status, err) != 0)
 		return -1;
 	loop_on_lag(d->loop, on_lag, d);
-	return start_relays(d, err);
+	return make_webhook(d, err) == 0 ? start_relays(d, err) : -1;
 }
 
 static void
@@ -315,6 +350,7 @@ daemon_done(struct daemon *d)
 	http_free(d->http);
 	for (size_t i = 0; i < d->count && d->outboxes != NULL; i++)
 		relay_free(d->outboxes[i].relay);
+	webhook_free(d->webhook, WEBHOOK_STOP_US);
 	signals_free(d->signals);
 	notify_free(d->notify);
 	health_free(d->health);
@@ -353,6 +389,7 @@ run(struct daemon *d)
 		return error_exit_status(err.kind);
 	}
 	tell_started(d);
+	webhook_tell(d->webhook, WEBHOOK_NEWS(WEBHOOK_STARTED, .reason = NULL));
 	metrics_set(metrics_daemon(d->metrics), METRIC_CONFIG_RELOAD_OK, 1);
 	metrics_set(metrics_daemon(d->metrics), METRIC_CONFIG_RELOAD_TIME, clock_wall_us());
 	notify_ready(d->notify); /* started; whether events flow is for /readyz to say */
@@ -361,6 +398,7 @@ run(struct daemon *d)
 		return EX_OSERR;
 	}
 	log_write(&d->log, LOG_NOTICE, "stopped", "stopped after %llu events", sum(d, METRIC_EVENTS_SENT, 0));
+	webhook_tell(d->webhook, WEBHOOK_NEWS(WEBHOOK_STOPPED, .reason = NULL));
 	return d->exit_status;
 }
 

@@ -154,6 +154,14 @@ check_tables(const struct config *cfg, struct config_problems *problems)
 		}
 }
 
+/* Nobody should have to believe a post that anybody could have made. */
+static void
+check_webhook(const struct config *cfg, struct config_problems *problems)
+{
+	if (cfg->webhook.url_file[0] != '\0' && cfg->webhook.secret_file[0] == '\0')
+		config_complain(cfg, "webhook.url_file", problems, CONFIG_ERROR, "needs webhook.secret_file too, to sign posts with");
+}
+
 void
 check_options(const struct config *cfg, struct config_problems *problems)
 {
@@ -167,4 +175,5 @@ check_options(const struct config *cfg, struct config_problems *problems)
 	check_tables(cfg, problems);
 	check_password(cfg, problems);
 	check_property_files(cfg, problems);
+	check_webhook(cfg, problems);
 }

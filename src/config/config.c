@@ -44,6 +44,8 @@ config_done(struct config *cfg)
 	outboxes_done(cfg);
 	secret_wipe(cfg->database.password);
 	secret_wipe(cfg->database.sslpassword);
+	secret_wipe(cfg->webhook.url);
+	secret_wipe(cfg->webhook.secret);
 	properties_done(&cfg->kafka.secrets);
 	for (size_t i = 0; i < cfg->places_count; i++)
 		free(cfg->places[i].path);

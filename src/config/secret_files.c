@@ -128,6 +128,8 @@ secret_files_load(struct config *cfg, bool beside, struct config_problems *probl
 	load_password(&r, "database.sslpassword_file", db->sslpassword_file, &db->sslpassword);
 	if (beside)
 		return;
+	load_password(&r, "webhook.url_file", cfg->webhook.url_file, &cfg->webhook.url);
+	load_password(&r, "webhook.secret_file", cfg->webhook.secret_file, &cfg->webhook.secret);
 	load_property_files(&r);
 	look_at_keys(&r);
 }

@@ -80,10 +80,9 @@ add_text_if(struct buf *out, const char *name, const char *text)
 }
 
 static void
-add_number_if(struct buf *out, const char *name, int64_t number)
+add_number(struct buf *out, const char *name, int64_t number)
 {
-	if (number >= 0)
-		buf_printf(out, ",\"%s\":%" PRId64, name, number);
+	buf_printf(out, ",\"%s\":%" PRId64, name, number);
 }
 
 static void
@@ -114,8 +113,11 @@ news_print(const struct news *n, const char *version, struct buf *out)
 	add_text_if(out, "outbox", n->outbox);
 	add_text_if(out, "side", n->side);
 	add_text_if(out, "reason", n->reason);
-	add_number_if(out, "duration_ms", n->duration_ms);
-	add_number_if(out, "backlog", n->backlog);
-	add_number_if(out, "count", n->count);
+	if (n->kind == WEBHOOK_OUTAGE_END)
+		add_number(out, "duration_ms", n->duration_ms);
+	if (n->kind == WEBHOOK_OUTAGE_BEGIN || n->kind == WEBHOOK_OUTAGE_END)
+		add_number(out, "backlog", n->backlog);
+	if (n->kind == WEBHOOK_PARKED)
+		add_number(out, "count", n->count);
 	buf_add_str(out, "}");
 }

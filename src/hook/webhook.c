@@ -1,7 +1,6 @@
 /* webhook.c - in: news, from any thread; out: posts, one after the other, and how many went which way. */
 #include "hook/webhook.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -293,6 +292,11 @@ webhook_new(const struct webhook_options *opt, struct webhook **ret_webhook, str
 	struct webhook *w = calloc(1, sizeof(*w));
 	int failed;
 
+	if (strncmp(opt->url, "http://", 7) != 0 && strncmp(opt->url, "https://", 8) != 0) {
+		free(w);
+		error_set(err, ERR_CONFIG, "the URL in webhook.url_file does not begin with http:// or https://");
+		return error_hint(err, "write the URL into that file, and nothing else");
+	}
 	if (w == NULL)
 		return error_set(err, ERR_FATAL, "out of memory");
 	w->opt = *opt;

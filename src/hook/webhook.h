@@ -40,17 +40,17 @@ struct webhook_options {
 	const struct log *log;
 };
 
-/* Strings are copied, and cut where they are too long. NULL or -1 = it has none. */
+/* Strings are copied, and cut where they are too long; NULL = it has none. The numbers are those of its kind. */
 struct webhook_news {
 	enum webhook_kind kind;
 	const char *outbox;
 	const char *side;   /* a constant */
 	const char *reason; /* no key, no payload, no secret */
-	int64_t duration_ms;
-	int64_t backlog;
-	int64_t count;
+	int64_t duration_ms; /* of an outage that ended */
+	int64_t backlog;     /* of an outage */
+	int64_t count;       /* of parked events */
 };
-#define WEBHOOK_NEWS(kind_, ...) (&(const struct webhook_news){.kind = (kind_), .duration_ms = -1, .backlog = -1, .count = -1, __VA_ARGS__})
+#define WEBHOOK_NEWS(kind_, ...) (&(const struct webhook_news){.kind = (kind_), __VA_ARGS__})
 
 struct webhook_counts {
 	uint64_t delivered;
@@ -61,7 +61,7 @@ struct webhook_counts {
 
 struct webhook;
 
-/* ERR_FATAL: no memory, no thread, no libcurl. */
+/* ERR_CONFIG: the URL is neither http nor https. ERR_FATAL: no memory, no thread, no libcurl. */
 int webhook_new(const struct webhook_options *opt, struct webhook **ret_webhook, struct error *err)
 	__attribute__((warn_unused_result));
 

@@ -22,6 +22,7 @@ enum metric {
 
 /* Values of the second label, where a metric has one. */
 enum metric_side { METRIC_SIDE_POSTGRESQL, METRIC_SIDE_KAFKA };
+enum metric_post { METRIC_POST_DELIVERED, METRIC_POST_FAILED, METRIC_POST_REFUSED, METRIC_POST_DROPPED };
 enum metric_class { METRIC_CLASS_OUTAGE, METRIC_CLASS_TOPIC, METRIC_CLASS_POISON, METRIC_CLASS_FATAL };
 enum metric_result { METRIC_RESULT_OK, METRIC_RESULT_FAILED };
 

@@ -18,6 +18,8 @@ static const char *const class_values[] = {"outage", "topic", "poison", "fatal"}
 static const char *const result_values[] = {"ok", "failed"};
 static_assert(LENGTH(no_values) == LABELS_NONE, "labels of NONE");
 static_assert(LENGTH(side_values) == LABELS_SIDE, "labels of SIDE");
+static const char *const post_values[] = {"delivered", "failed", "refused", "dropped"};
+static_assert(LENGTH(post_values) == LABELS_POST, "labels of POST");
 static_assert(LENGTH(class_values) == LABELS_CLASS, "labels of CLASS");
 static_assert(LENGTH(result_values) == LABELS_RESULT, "labels of RESULT");
 
@@ -25,6 +27,7 @@ const struct label_set rows_label_sets[] = {
 	[LABEL_NONE] = {NULL, LABELS_NONE, no_values},
 	[LABEL_SIDE] = {"side", LABELS_SIDE, side_values},
 	[LABEL_CLASS] = {"class", LABELS_CLASS, class_values},
+	[LABEL_POST] = {"result", LABELS_POST, post_values},
 	[LABEL_RESULT] = {"result", LABELS_RESULT, result_values},
 };
 

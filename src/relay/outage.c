@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 static const char *const names[] = {[METRIC_SIDE_POSTGRESQL] = "PostgreSQL", [METRIC_SIDE_KAFKA] = "Kafka"};
+static const char *const labels[] = {[METRIC_SIDE_POSTGRESQL] = "postgresql", [METRIC_SIDE_KAFKA] = "kafka"};
 
 static int64_t
 backlog(const struct outage *o)
@@ -21,6 +22,8 @@ tell_begin(struct outage *o)
 		error_hint(&told, "events wait in the table and are sent once it serves again");
 	log_error_fields(o->log, LOG_ERR, o->side == METRIC_SIDE_KAFKA ? "kafka-outage-begin" : "postgresql-outage-begin",
 	                 LOG_FIELDS(LOG_NUMBER("backlog", backlog(o)), LOG_NUMBER("outages", o->untold)), &told);
+	webhook_tell(o->webhook, WEBHOOK_NEWS(WEBHOOK_OUTAGE_BEGIN, .outbox = o->outbox, .side = labels[o->side], .reason = o->reason.message,
+	                                      .backlog = backlog(o)));
 	o->untold = 0;
 }
 
@@ -33,6 +36,8 @@ tell_end(struct outage *o)
 	           LOG_FIELDS(LOG_NUMBER("duration_ms", duration_ms), LOG_NUMBER("backlog", backlog(o)), LOG_NUMBER("outages", o->untold + 1)),
 	           "%s serves again after %lld ms; %lld events wait in the table", names[o->side], (long long)duration_ms,
 	           (long long)backlog(o));
+	webhook_tell(o->webhook, WEBHOOK_NEWS(WEBHOOK_OUTAGE_END, .outbox = o->outbox, .side = labels[o->side], .duration_ms = duration_ms,
+	                                      .backlog = backlog(o)));
 	o->untold = 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/watch.h"
+#include "hook/webhook.h"
 #include "metrics/metrics.h"
 
 #define OUTAGE_PAUSE_US INT64_C(10000000)
@@ -21,6 +22,8 @@ struct outage {
 	enum metric_side side;
 	const struct log *log;
 	const struct metrics_scope *metrics; /* says what waits */
+	struct webhook *webhook; /* NULL = none */
+	const char *outbox;      /* its name for the webhook */
 	bool down, told_down;
 	int64_t since_us, until_us;
 	int64_t begin_after_us, end_after_us; /* not told before */

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "hook/webhook.h"
 #include "metrics/metrics.h"
 #include "relay/holds.h"
 #include "relay/outlet.h"
@@ -31,6 +32,7 @@ struct pipe_shared {
 	struct loop *loop;
 	const struct log *log;
 	struct metrics_scope *metrics;
+	struct webhook *webhook; /* NULL = none */
 	bool stopping; /* claim no more */
 	bool rerouting; /* claim nothing for a moment: the route is to change */
 	/* A pipe became idle, or has been given up, or was lost: the relay looks at it anew. */

@@ -50,6 +50,7 @@ poison(struct pipe *p, struct slot *slot, const char *reason)
 	metrics_add_at(p->sh->metrics, METRIC_EVENTS_FAILED, METRIC_CLASS_POISON, 1);
 	log_fields(p->sh->log, LOG_ERR, "event-parked", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane)), LOG_NUMBER("event", slot->ev.id)),
 	           "event %" PRId64 " can never be sent and is parked: %s", slot->ev.id, reason);
+	webhook_tell(p->sh->webhook, WEBHOOK_NEWS(WEBHOOK_PARKED, .outbox = p->sh->cfg->table, .reason = reason, .count = 1));
 	if (p->sh->cfg->poison == POISON_BLOCK_KEY && keyset_add(&p->held, slot->ev.key) != 0)
 		publish_hold_fell_short(p);
 }

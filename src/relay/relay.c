@@ -445,6 +445,7 @@ set_shared(struct relay *r)
 		.loop = r->opt.loop,
 		.log = r->opt.log,
 		.metrics = r->opt.metrics,
+		.webhook = r->opt.webhook,
 		.changed = on_changed,
 		.failed = on_failed,
 		.need_flush = on_need_flush,
@@ -492,6 +493,8 @@ relay_new(const struct relay_options *opt, struct relay **ret_relay, struct erro
 	r->opt = *opt;
 	outage_init(&r->postgresql, METRIC_SIDE_POSTGRESQL, opt->log, opt->metrics);
 	outage_init(&r->kafka, METRIC_SIDE_KAFKA, opt->log, opt->metrics);
+	r->postgresql.webhook = r->kafka.webhook = opt->webhook;
+	r->postgresql.outbox = r->kafka.outbox = opt->cfg->outbox.table;
 	crew_init(&r->crew);
 	if (plan_init(&r->plan, opt->cfg, err) != 0 || make_outlet(r, err) != 0) {
 		relay_free(r);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "hook/webhook.h"
 #include "metrics/metrics.h"
 #include "serve/health.h"
 #include "serve/loop.h"
@@ -21,6 +22,7 @@ struct relay_options {
 	const struct log *log;
 	struct metrics_scope *metrics;
 	struct health *health;
+	struct webhook *webhook; /* NULL = none */
 	/* Called once, in the loop's thread. err is NULL after relay_stop(); else nothing but a person can help: the relay has
 	 * stopped by itself. */
 	void (*stopped)(void *ctx, const struct error *err);

@@ -82,6 +82,14 @@ static const char everything[] =
 	"http:\n"
 	"  listen: off\n"
 	"  ready_after: 11s\n"
+	"webhook:\n"
+	"  url_file: /run/url\n"
+	"  secret_file: /run/secret\n"
+	"  ca_file: /run/ca.pem\n"
+	"  timeout: 3s\n"
+	"  outages: false\n"
+	"  parked: false\n"
+	"  starts: true\n"
 	"log:\n"
 	"  level: debug\n"
 	"  format: json\n";
@@ -186,6 +194,12 @@ test_everything(void)
 	TAP_STR(cfg.kafka.property_files.items[0].value, "/run/sasl");
 	TAP_INT(cfg.kafka.secrets.count, 0);
 	TAP_STR(cfg.http.listen, "off");
+	TAP_STR(cfg.webhook.url_file, "/run/url");
+	TAP_STR(cfg.webhook.secret_file, "/run/secret");
+	TAP_STR(cfg.webhook.ca_file, "/run/ca.pem");
+	TAP_INT(cfg.webhook.timeout_ms, 3000);
+	CU_ASSERT(!cfg.webhook.outages && !cfg.webhook.parked && cfg.webhook.starts);
+	CU_ASSERT_PTR_NULL(cfg.webhook.url);
 	TAP_INT(cfg.log.level, LOG_DEBUG);
 	TAP_INT(cfg.log.format, LOG_FORMAT_JSON);
 	config_done(&cfg);

@@ -29,6 +29,17 @@ metrics_get(const struct metrics_scope *s, enum metric id, unsigned label)
 	return 77;
 }
 
+static int posts[WEBHOOK_KINDS];
+
+void
+webhook_tell(struct webhook *w, const struct webhook_news *news)
+{
+	CU_ASSERT_PTR_NULL(w);
+	TAP_STR(news->side, o.side == METRIC_SIDE_KAFKA ? "kafka" : "postgresql");
+	TAP_INT(news->backlog, 77);
+	posts[news->kind]++;
+}
+
 static void
 add_fields(const char *id, const struct log_field *fields, const char *text, const char *hint)
 {
