@@ -4,6 +4,11 @@ noinst_LIBRARIES += libpgoutbox.a
 libpgoutbox_a_SOURCES = \
 	src/admin/audit.c \
 	src/admin/audit.h \
+	src/admin/checkup.c \
+	src/admin/checkup.h \
+	src/admin/checkup_impl.h \
+	src/admin/checkup_kafka.c \
+	src/admin/checkup_postgresql.c \
 	src/admin/conn.c \
 	src/admin/conn.h \
 	src/admin/inspect.c \
@@ -101,6 +106,7 @@ libpgoutbox_a_SOURCES = \
 	src/config/value.h \
 	src/ctl/arguments.c \
 	src/ctl/arguments.h \
+	src/ctl/checkup.c \
 	src/ctl/drain.c \
 	src/ctl/endpoint.c \
 	src/ctl/endpoint.h \
@@ -211,6 +217,8 @@ libpgoutbox_a_SOURCES = \
 	src/serve/signals.h \
 	src/sink/classify.c \
 	src/sink/classify.h \
+	src/sink/cluster.c \
+	src/sink/cluster.h \
 	src/sink/events.c \
 	src/sink/flusher.c \
 	src/sink/flusher.h \

@@ -3,8 +3,10 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
+#include "admin/checkup.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "pgoutboxd_run.h"
@@ -20,7 +22,8 @@ static const char usage[] =
 	"Relays the events of PostgreSQL outbox tables to Kafka.\n\n"
 	"  -c, --config FILE   the configuration (default " DEFAULT_CONFIG ")\n"
 	"      --log-format=FORMAT  logfmt or json, whatever log.format says\n"
-	"      --check-config  check the configuration without connecting, and exit\n"
+	"      --check-config[=full]  check the configuration without connecting, and exit;\n"
+	"                      full: connect to both sides and look at everything\n"
 	"      --print-config  print the configuration in force, secrets redacted, and exit\n"
 	"      --print-defaults  print a commented example with every option, and exit\n"
 	"      --print-schema  print a JSON schema of the configuration, and exit\n"
@@ -53,13 +56,38 @@ print(struct buf *text)
 	return ok ? EX_OK : EX_IOERR;
 }
 
+/* The first outbox that is not good decides how it ends, but what must be changed before what may pass. */
+static int
+check_full(struct config *cfg)
+{
+	struct buf text = BUF_INIT;
+	struct checkup c;
+	int status = EX_OK, printed;
+
+	for (size_t i = 0; i < config_outboxes(cfg); i++) {
+		const struct config *outbox = config_outbox(cfg, i);
+		int rc;
+
+		if (config_outboxes(cfg) > 1)
+			buf_printf(&text, "%soutbox: %s\n", i > 0 ? "\n" : "", outbox->outbox.table);
+		checkup_run(outbox, NULL, NULL, &c);
+		checkup_print(&c, &text);
+		rc = checkup_exit_status(&c);
+		if (status != EX_CONFIG && rc != EX_OK)
+			status = rc;
+	}
+	config_done(cfg);
+	printed = print(&text);
+	return status != EX_OK ? status : printed;
+}
+
 int
 main(int argc, char **argv)
 {
-	enum { RUN, CHECK_CONFIG, PRINT_CONFIG, PRINT_DEFAULTS, PRINT_SCHEMA } task = RUN;
+	enum { RUN, CHECK_CONFIG, CHECK_FULL, PRINT_CONFIG, PRINT_DEFAULTS, PRINT_SCHEMA } task = RUN;
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	                                        {"log-format", required_argument, NULL, 'F'},
-	                                        {"check-config", no_argument, NULL, 'C'},
+	                                        {"check-config", optional_argument, NULL, 'C'},
 	                                        {"print-config", no_argument, NULL, 'P'},
 	                                        {"print-defaults", no_argument, NULL, 'D'},
 	                                        {"print-schema", no_argument, NULL, 'S'},
@@ -83,8 +111,11 @@ main(int argc, char **argv)
 			fprintf(stderr, "pgoutboxd: \"%s\" is no format of a log: it is logfmt or json\n", optarg);
 			return EX_USAGE;
 		case 'C':
-			task = CHECK_CONFIG;
-			break;
+			task = optarg != NULL ? CHECK_FULL : CHECK_CONFIG;
+			if (optarg == NULL || strcmp(optarg, "full") == 0)
+				break;
+			fprintf(stderr, "pgoutboxd: --check-config=%s: there is --check-config and --check-config=full\n", optarg);
+			return EX_USAGE;
 		case 'P':
 			task = PRINT_CONFIG;
 			break;
@@ -124,6 +155,8 @@ main(int argc, char **argv)
 		return pgoutboxd_run(&cfg, log_format);
 	if (log_format >= 0)
 		cfg.log.format = (enum log_format)log_format;
+	if (task == CHECK_FULL)
+		return check_full(&cfg);
 	if (task == PRINT_CONFIG)
 		config_print(&cfg, &text);
 	else

@@ -116,6 +116,7 @@ MOCK_TESTS = \
 # These need servers: PGOUTBOX_TEST_PG and PGOUTBOX_TEST_KAFKA say where they are.
 PG_TESTS = \
 	tests/pg/test_audit \
+	tests/pg/test_check \
 	tests/pg/test_ctl \
 	tests/pg/test_drain \
 	tests/pg/test_examples \

@@ -30,6 +30,7 @@ const struct argument_row argument_rows[] = {
 	{'I', false, "replay-id", "ID", FIELD(replay_id), "value of the header \"replay\" (default: the time)"},
 	{'H', false, "no-header", NULL, FIELD(no_header), "do not mark them by the header \"replay\""},
 	{'O', false, "older-than", "AGE", FIELD(older_than), "sent longer ago than this (default outbox.retention)"},
+	{'f', false, "full", NULL, FIELD(full), "connect to Kafka, too, and look at everything"},
 	{'D', false, "dry-run", NULL, FIELD(dry_run), "say what would be done, and do nothing"},
 	{'a', false, "all", NULL, FIELD(all), "all of them; in a list, those decided about, too"},
 	{'P', false, "payload", NULL, FIELD(payload), "show the payload, too"},

@@ -22,6 +22,7 @@ struct arguments {
 	const char *since, *until, *event_ids, *replay_id;
 	const char *older_than;
 	bool dry_run, no_header;
+	bool full;
 	bool help, version;
 	char used[64];         /* the letters of the options that were given, but for those that every verb takes */
 	char *const *operands; /* behind the verb */

@@ -69,6 +69,10 @@ verb_check(const struct arguments *args, const struct config *cfg)
 	size_t count;
 	int status = EX_OK;
 
+	if (args->full)
+		return verb_check_full(args, cfg);
+	if (args->json)
+		return verb_misused(NULL, "check: --json goes with --full");
 	if (target_open(cfg, args->database, args->role, &target, &err) != 0 ||
 	    inspect_role(target.conn, target.role, &err) != 0 || inspect(target.conn, &target.request, &lo, &err) != 0)
 		return verb_fail(&err);

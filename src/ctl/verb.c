@@ -16,10 +16,11 @@ const struct verb verbs[] = {
 	{"migrate", "d", NULL, verb_migrate, "bring schema pgoutbox to this program's version",
          "Brings what an older pgoutboxctl created to this program's version, in one\n"
          "transaction.\n"},
-	{"check", "dr", NULL, verb_check, "find out whether table and rights serve",
+	{"check", "drfj", NULL, verb_check, "find out whether table and rights serve",
          "Looks at the table, its index, schema pgoutbox and the role's rights, and says\n"
-         "for each finding what to do. Changes nothing. The exit status is 78 if there\n"
-         "are any.\n"},
+         "for each finding what to do. --full connects to Kafka, too: server settings, a\n"
+         "pooler in between, topics and their limits, clocks. Changes nothing. The exit\n"
+         "status is 78 if something is wrong, 75 if a side did not answer.\n"},
 	{"status", "dj", NULL, verb_status, "tell how the outbox does, and whether it is relayed",
          "Tells what the database knows: how much waits and since when, who owns the\n"
          "lanes, sizes, what keeps vacuum from its work; and what the daemon's endpoint\n"
