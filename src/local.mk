@@ -175,6 +175,8 @@ libpgoutbox_a_SOURCES = \
 	src/relay/outage.h \
 	src/relay/outlet.c \
 	src/relay/outlet.h \
+	src/relay/pausing.c \
+	src/relay/pausing.h \
 	src/relay/pipe.c \
 	src/relay/pipe.h \
 	src/relay/pipe_impl.h \
@@ -255,6 +257,8 @@ libpgoutbox_a_SOURCES = \
 	src/source/layout.c \
 	src/source/layout.h \
 	src/source/layout_problems.c \
+	src/source/pauses.c \
+	src/source/pauses.h \
 	src/source/prune.c \
 	src/source/prune.h \
 	src/source/refusal.c \

@@ -25,6 +25,7 @@ enum metric_side { METRIC_SIDE_POSTGRESQL, METRIC_SIDE_KAFKA };
 enum metric_post { METRIC_POST_DELIVERED, METRIC_POST_FAILED, METRIC_POST_REFUSED, METRIC_POST_DROPPED };
 enum metric_class { METRIC_CLASS_OUTAGE, METRIC_CLASS_TOPIC, METRIC_CLASS_POISON, METRIC_CLASS_FATAL };
 enum metric_result { METRIC_RESULT_OK, METRIC_RESULT_FAILED };
+enum metric_pause { METRIC_PAUSE_ALL, METRIC_PAUSE_LANES, METRIC_PAUSE_TOPICS };
 
 struct metrics_labels {
 	const char *const *outboxes; /* the tables; the index is the outbox's number */

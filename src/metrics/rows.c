@@ -16,12 +16,14 @@ static const char *const no_values[] = {NULL};
 static const char *const side_values[] = {"postgresql", "kafka"};
 static const char *const class_values[] = {"outage", "topic", "poison", "fatal"};
 static const char *const result_values[] = {"ok", "failed"};
+static const char *const scope_values[] = {"all", "lane", "topic"};
 static_assert(LENGTH(no_values) == LABELS_NONE, "labels of NONE");
 static_assert(LENGTH(side_values) == LABELS_SIDE, "labels of SIDE");
 static const char *const post_values[] = {"delivered", "failed", "refused", "dropped"};
 static_assert(LENGTH(post_values) == LABELS_POST, "labels of POST");
 static_assert(LENGTH(class_values) == LABELS_CLASS, "labels of CLASS");
 static_assert(LENGTH(result_values) == LABELS_RESULT, "labels of RESULT");
+static_assert(LENGTH(scope_values) == LABELS_SCOPE, "labels of SCOPE");
 
 const struct label_set rows_label_sets[] = {
 	[LABEL_NONE] = {NULL, LABELS_NONE, no_values},
@@ -29,6 +31,7 @@ const struct label_set rows_label_sets[] = {
 	[LABEL_CLASS] = {"class", LABELS_CLASS, class_values},
 	[LABEL_POST] = {"result", LABELS_POST, post_values},
 	[LABEL_RESULT] = {"result", LABELS_RESULT, result_values},
+	[LABEL_SCOPE] = {"scope", LABELS_SCOPE, scope_values},
 };
 
 #define MS(n) ((n) * INT64_C(1000))

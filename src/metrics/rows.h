@@ -10,11 +10,11 @@
 
 enum metric_type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
 enum metric_scope { SCOPE_OUTBOX, SCOPE_DAEMON, SCOPE_INFO, SCOPE_PROCESS };
-enum metric_label { LABEL_NONE, LABEL_SIDE, LABEL_CLASS, LABEL_RESULT, LABEL_POST };
+enum metric_label { LABEL_NONE, LABEL_SIDE, LABEL_CLASS, LABEL_RESULT, LABEL_POST, LABEL_SCOPE };
 enum metric_unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS };
 
 /* Sizes that the storage is laid out by; rows.c asserts that they are those of its constants. */
-enum { LABELS_NONE = 1, LABELS_SIDE = 2, LABELS_CLASS = 4, LABELS_RESULT = 2, LABELS_POST = 4 };
+enum { LABELS_NONE = 1, LABELS_SIDE = 2, LABELS_CLASS = 4, LABELS_RESULT = 2, LABELS_POST = 4, LABELS_SCOPE = 3 };
 enum { BUCKETS_COUNT = 16, BUCKETS_BYTES = 10, BUCKETS_SECONDS = 22 };
 
 struct metric_row {

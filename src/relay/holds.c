@@ -24,6 +24,7 @@ struct hold {
 	bool refused;      /* until a probe is accepted */
 	bool refuses;      /* it did so since it is held */
 	bool probing;      /* a probe is out */
+	bool paused;       /* an operator wants it so */
 	bool mute;         /* the whole topic, because its partitions keep events and none answers */
 	size_t stuck;      /* events that the partition keeps */
 	int64_t probe_us;  /* refused: when the next probe may go */
@@ -36,6 +37,13 @@ struct hold {
 
 static bool
 holds(const struct hold *h)
+{
+	return h->refused || h->mute || h->stuck > 0 || h->paused;
+}
+
+/* What an operator ordered is no trouble. */
+static bool
+in_trouble(const struct hold *h)
 {
 	return h->refused || h->mute || h->stuck > 0;
 }
@@ -66,8 +74,8 @@ show(const struct holds *hs)
 	int topics = 0, partitions = 0;
 
 	for (const struct hold *h = hs->table; h != NULL; h = h->hh.next) {
-		topics += holds(h) && h->partition == HOLDS_WHOLE;
-		partitions += holds(h) && h->partition != HOLDS_WHOLE;
+		topics += in_trouble(h) && h->partition == HOLDS_WHOLE;
+		partitions += in_trouble(h) && h->partition != HOLDS_WHOLE;
 	}
 	metrics_set(hs->metrics, METRIC_TOPICS_HELD, topics);
 	metrics_set(hs->metrics, METRIC_PARTITIONS_HELD, partitions);
@@ -148,12 +156,8 @@ tell_released(const struct holds *hs, const struct hold *h)
 
 /* Over, but for the lanes that passed by events. */
 static void
-lift(struct holds *hs, struct hold *h)
+lift_silently(struct holds *hs, struct hold *h)
 {
-	bool whole = h->partition == HOLDS_WHOLE;
-
-	if (whole)
-		tell_released(hs, h);
 	h->probing = false;
 	if (!awaited(h)) {
 		drop_hold(hs, h);
@@ -163,6 +167,14 @@ lift(struct holds *hs, struct hold *h)
 	show(hs);
 	if (hs->lifted != NULL)
 		hs->lifted(hs->ctx);
+}
+
+static void
+lift(struct holds *hs, struct hold *h)
+{
+	if (h->partition == HOLDS_WHOLE)
+		tell_released(hs, h);
+	lift_silently(hs, h);
 }
 
 static bool
@@ -230,7 +242,7 @@ mute_topic(struct holds *hs, const char *topic, int64_t now_us)
 {
 	struct hold *h = add_hold(hs, topic, HOLDS_WHOLE, now_us);
 
-	if (h == NULL || holds(h))
+	if (h == NULL || in_trouble(h))
 		return;
 	h->mute = true;
 	h->since_us = now_us;
@@ -354,7 +366,7 @@ holds_due(const struct holds *hs, int lane)
 			continue;
 		if (!holds(h))
 			return 0;
-		if (h->refused && !h->probing && h->probe_us < due_us)
+		if (h->refused && !h->paused && !h->probing && h->probe_us < due_us)
 			due_us = h->probe_us;
 	}
 	return due_us;
@@ -364,7 +376,7 @@ bool
 holds_probe(struct holds *hs, int lane, int64_t now_us, struct probe *ret_probe)
 {
 	for (struct hold *h = hs->table; h != NULL; h = h->hh.next) {
-		if (!h->refused || h->probing || h->passed[lane] == INT64_MAX || now_us < h->probe_us)
+		if (!h->refused || h->paused || h->probing || h->passed[lane] == INT64_MAX || now_us < h->probe_us)
 			continue;
 		h->probing = true;
 		snprintf(ret_probe->topic, sizeof(ret_probe->topic), "%s", h->topic);
@@ -404,6 +416,27 @@ holds_probe_missed(struct holds *hs, int lane, const char *topic, int64_t from_i
 }
 
 void
+holds_pause(struct holds *hs, const char *topic, int64_t now_us)
+{
+	struct hold *h = add_hold(hs, topic, HOLDS_WHOLE, now_us);
+
+	if (h != NULL)
+		h->paused = true;
+}
+
+void
+holds_resume(struct holds *hs, const char *topic)
+{
+	struct hold *h = find_hold(hs, topic, HOLDS_WHOLE);
+
+	if (h == NULL || !h->paused)
+		return;
+	h->paused = false;
+	if (!holds(h))
+		lift_silently(hs, h);
+}
+
+void
 holds_describe(const struct holds *hs, struct buf *out)
 {
 	int64_t now_us = clock_mono_us();
@@ -412,7 +445,7 @@ holds_describe(const struct holds *hs, struct buf *out)
 		buf_printf(out, "%stopic \"%s\"", out->len > 0 ? "; " : "", h->topic);
 		if (h->partition != HOLDS_WHOLE)
 			buf_printf(out, " partition %d", h->partition);
-		buf_printf(out, " held for %lld ms: %s", (long long)(now_us - h->since_us) / 1000, holds(h) ? h->reason : "lifted");
+		buf_printf(out, " held for %lld ms: %s", (long long)(now_us - h->since_us) / 1000, h->paused ? "paused by an operator" : holds(h) ? h->reason : "lifted");
 		if (h->stuck > 0)
 			buf_printf(out, ", %zu events with Kafka", h->stuck);
 	}

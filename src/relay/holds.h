@@ -79,6 +79,11 @@ void holds_probe_missed(struct holds *hs, int lane, const char *topic, int64_t f
 /* The probe was not sent, or its outcome is not known: again after a pause. */
 void holds_probe_failed(struct holds *hs, const char *topic, int64_t now_us);
 
+/* An operator holds the topic, without probes, until it is resumed; again does nothing. Where memory is out it is not held yet:
+ * to be called again. */
+void holds_pause(struct holds *hs, const char *topic, int64_t now_us);
+void holds_resume(struct holds *hs, const char *topic);
+
 void holds_describe(const struct holds *hs, struct buf *out); /* one line a hold */
 
 #endif

@@ -324,7 +324,7 @@ on_turned(void *ctx, struct lane *l, const struct lane_result *r)
 static bool
 goes_on(const struct pipe *p)
 {
-	if (!p->wanted || p->sh->stopping || p->sh->rerouting)
+	if (!p->wanted || p->paused || p->sh->stopping || p->sh->rerouting)
 		return false;
 	return p->stranded.count == 0 || (outlet_reachable(p->sh->outlet) && publish_room(p) > 0);
 }
@@ -566,6 +566,17 @@ void
 pipe_drop(struct pipe *p, const struct error *err)
 {
 	lane_drop(p->lane, err);
+}
+
+void
+pipe_pause(struct pipe *p, bool paused)
+{
+	if (p->paused == paused)
+		return;
+	p->paused = paused;
+	p->rung |= !paused; /* what came meanwhile rang nobody */
+	if (lane_state(p->lane) == LANE_IDLE)
+		pipe_step(p, clock_mono_us());
 }
 
 bool

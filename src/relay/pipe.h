@@ -55,6 +55,7 @@ void pipe_free(struct pipe *p); /* with no event in flight */
 void pipe_take(struct pipe *p);  /* wants its lane */
 void pipe_leave(struct pipe *p); /* finishes what it holds, then gives the lane up */
 void pipe_drop(struct pipe *p, const struct error *err); /* its session is as good as lost: what it still brings is void */
+void pipe_pause(struct pipe *p, bool paused); /* claims no more, and says a word now and then; or goes on */
 bool pipe_wanted(const struct pipe *p);
 bool pipe_owned(const struct pipe *p);
 bool pipe_detached(const struct pipe *p);

@@ -12,6 +12,7 @@ struct pipe {
 	struct pipe_shared *sh;
 	struct lane *lane;
 	bool wanted;
+	bool paused;         /* by an operator */
 	bool lost;           /* a session that had the lane is gone */
 	struct batch *batch; /* claimed, not yet fully settled; NULL = none */
 	struct stranded stranded; /* older ones that stay with Kafka */

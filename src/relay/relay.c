@@ -12,6 +12,7 @@
 #include "relay/link.h"
 #include "relay/outage.h"
 #include "relay/outlet.h"
+#include "relay/pausing.h"
 #include "relay/plan.h"
 #include "relay/progress.h"
 #include "relay/upkeep.h"
@@ -38,6 +39,7 @@ struct relay {
 	struct watch timer; /* looks at what changed */
 	struct loop_gap gap;
 	struct progress progress;
+	struct pausing pausing;
 	struct keeper_members members;
 	bool members_known;
 	bool stopping;
@@ -133,7 +135,7 @@ tell_lanes(struct relay *r)
 	if (!r->members_known)
 		return;
 	if (n.owned >= r->members.quota)
-		health(r, HEALTH_LANES, HEALTH_OK, NULL);
+		health(r, HEALTH_LANES, HEALTH_OK, r->pausing.remark[0] != '\0' ? r->pausing.remark : NULL);
 	else
 		health(r, HEALTH_LANES, HEALTH_OUTAGE, "not all lanes of this relay's share are owned yet");
 }
@@ -237,32 +239,91 @@ fire(struct watch *w, short revents, int64_t now_us)
 
 /* --- from the keeper --- */
 
-/* The statements are made once. A table that changed under a running relay is met by a restart, in the hands of
- * systemd. */
+/* Statements and a pipe for each lane. */
+static bool
+make_crew(struct relay *r, const struct layout *lo)
+{
+	struct error err;
+
+	r->shared.lanes.layout = lo;
+	if (statements_make(lo, &r->plan.statements, &r->statements, &err) != 0 ||
+	    crew_make(&r->crew, &r->shared, lo->lanes, &err) != 0) {
+		fail(r, &err);
+		return false;
+	}
+	metrics_set(r->opt.metrics, METRIC_LANES, lo->lanes);
+	pausing_tell(&r->pausing, &r->crew);
+	doorman_open(r->doorman);
+	return true;
+}
+
+/* Every lane was let go, so nothing is left of the old ones. */
+static void
+renew_crew(struct relay *r, const struct layout *lo)
+{
+	int old = r->crew.count;
+
+	doorman_close(r->doorman);
+	crew_done(&r->crew);
+	crew_init(&r->crew);
+	statements_done(&r->statements);
+	r->statements = (struct statements){.claim = NULL};
+	r->members_known = false;
+	if (!make_crew(r, lo))
+		return;
+	log_write(r->opt.log, LOG_NOTICE, "lanes-changed", "the outbox has %d lanes now, not %d", lo->lanes, old);
+}
+
+/* The statements are made once for a number of lanes. A table that changed otherwise under a running relay is met by a
+ * restart, in the hands of systemd. */
 static void
 on_layout(void *ctx, const struct layout *lo)
 {
 	struct relay *r = ctx;
 	struct error err;
 
-	if (r->crew.count > 0) {
-		spread_returned(&r->crew.spread, clock_mono_us(), GRACE_US);
-		if (statements_fit(&r->statements, lo, &r->plan.statements))
-			return;
-		error_set(&err, ERR_RETRY, "the outbox table was changed while the relay ran");
-		error_hint(&err, "the relay stops cleanly and is to be started again");
-		fail(r, &err);
+	if (r->crew.count == 0) {
+		if (make_crew(r, lo))
+			barrier_open(r->barrier);
 		return;
 	}
-	r->shared.lanes.layout = lo;
-	if (statements_make(lo, &r->plan.statements, &r->statements, &err) != 0 ||
-	    crew_make(&r->crew, &r->shared, lo->lanes, &err) != 0) {
-		fail(r, &err);
-		return;
+	spread_returned(&r->crew.spread, clock_mono_us(), GRACE_US);
+	if (lo->lanes != r->crew.count) {
+		if (crew_closed(&r->crew))
+			renew_crew(r, lo);
+		return; /* else the next look at the members sees to it */
 	}
-	metrics_set(r->opt.metrics, METRIC_LANES, lo->lanes);
-	doorman_open(r->doorman);
-	barrier_open(r->barrier);
+	if (statements_fit(&r->statements, lo, &r->plan.statements))
+		return;
+	error_set(&err, ERR_RETRY, "the outbox table was changed while the relay ran");
+	error_hint(&err, "the relay stops cleanly and is to be started again");
+	fail(r, &err);
+}
+
+static void
+on_pauses(void *ctx, struct pauses *p)
+{
+	struct relay *r = ctx;
+
+	pausing_look(&r->pausing, p, &r->holds, r->opt.log, r->opt.metrics, clock_mono_us());
+	pausing_tell(&r->pausing, &r->crew);
+}
+
+/* The number of lanes is being changed, or was: all lanes are let go, as in a stop, and when the last of them is settled the
+ * table is looked at anew. */
+static bool
+lanes_change(struct relay *r, const struct keeper_members *m)
+{
+	bool changed = m->lanes > 0 && m->lanes != r->crew.count;
+
+	if (!m->switching && !changed)
+		return false;
+	if (m->switching && !r->members.switching)
+		log_write(r->opt.log, LOG_NOTICE, "lanes-change", "the number of lanes is to be changed: this relay lets its lanes go");
+	crew_each(&r->crew, pipe_leave);
+	if (changed && !m->switching && crew_closed(&r->crew))
+		upkeep_reopen(&r->upkeep);
+	return true;
 }
 
 static void
@@ -270,15 +331,17 @@ on_members(void *ctx, const struct keeper_members *m)
 {
 	struct relay *r = ctx;
 	bool parked_changed = r->members_known && m->parked_sign != r->members.parked_sign;
+	bool lanes_stay = !lanes_change(r, m);
 
-	if (!r->members_known || m->relays != r->members.relays || m->quota != r->members.quota)
+	if (lanes_stay && (!r->members_known || m->relays != r->members.relays || m->quota != r->members.quota))
 		log_fields(r->opt.log, LOG_INFO, "lanes-share",
 		           LOG_FIELDS(LOG_NUMBER("relays", m->relays), LOG_NUMBER("lanes", r->crew.count), LOG_NUMBER("quota", m->quota)), "%d relays share %d lanes: this one has %d", m->relays,
 		          r->crew.count, m->quota);
 	r->members = *m;
 	r->members_known = true;
 	barrier_tick(r->barrier, clock_mono_us());
-	crew_spread(&r->crew, m, clock_mono_us());
+	if (lanes_stay)
+		crew_spread(&r->crew, m, clock_mono_us());
 	if (parked_changed)
 		crew_each(&r->crew, pipe_parked_changed);
 	r->timer.deadline_us = 0;
@@ -457,7 +520,7 @@ static int
 make_sessions(struct relay *r, struct error *err)
 {
 	struct upkeep_events ue = {
-		.layout = on_layout, .misfit = fail, .members = on_members, .serves = on_postgresql_serves, .hints = on_hints, .ctx = r};
+		.layout = on_layout, .misfit = fail, .pauses = on_pauses, .members = on_members, .serves = on_postgresql_serves, .hints = on_hints, .ctx = r};
 	struct barrier_events be = {.flushed = on_flushed, .lost = on_barrier_lost, .ctx = r};
 
 	link_init(&r->barrier_link, reopen_barrier, r);
@@ -571,6 +634,7 @@ relay_free(struct relay *r)
 	upkeep_done(&r->upkeep);
 	barrier_free(r->barrier);
 	holds_done(&r->holds);
+	pausing_done(&r->pausing);
 	statements_done(&r->statements);
 	plan_done(&r->plan);
 	free(r);

@@ -82,6 +82,14 @@ on_lost(void *ctx, const struct error *err)
 }
 
 static void
+on_pauses(void *ctx, struct pauses *p)
+{
+	struct upkeep *u = ctx;
+
+	u->events.pauses(u->events.ctx, p);
+}
+
+static void
 on_members(void *ctx, const struct keeper_members *m)
 {
 	struct upkeep *u = ctx;
@@ -180,7 +188,7 @@ upkeep_init(struct upkeep *u, const struct relay_options *opt, const struct plan
 		.retention_ms = retention_ms(opt->cfg),
 		.relay_number = draw_number(),
 	};
-	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .members = on_members, .stats = on_stats,
+	struct keeper_events ke = {.layout = on_layout, .misfit = on_misfit, .pauses = on_pauses, .members = on_members, .stats = on_stats,
 	                           .pruned = on_pruned, .pruned_up = on_pruned_up, .put_off = on_put_off, .lost = on_lost, .hints = on_hints, .ctx = u};
 
 	*u = (struct upkeep){.opt = opt, .events = *events, .keeper = keeper_new(&ko, &ke)};
@@ -209,6 +217,13 @@ void
 upkeep_open(struct upkeep *u)
 {
 	keeper_open(u->keeper);
+}
+
+void
+upkeep_reopen(struct upkeep *u)
+{
+	keeper_close(u->keeper);
+	link_down(&u->link);
 }
 
 void

@@ -17,6 +17,7 @@
 struct upkeep_events {
 	void (*layout)(void *ctx, const struct layout *lo); /* at each connect; the keeper's until the next */
 	void (*misfit)(void *ctx, const struct error *err); /* a person must act: the table has never been accepted */
+	void (*pauses)(void *ctx, struct pauses *p); /* as the keeper's */
 	void (*members)(void *ctx, const struct keeper_members *m);
 	/* PostgreSQL is away, and why; NULL = it is back. The first time that it is there is no end of an outage. */
 	void (*serves)(void *ctx, const struct error *err);
@@ -42,6 +43,7 @@ void upkeep_done(struct upkeep *u); /* zeros are fine */
 
 void upkeep_open(struct upkeep *u);
 void upkeep_reload(struct upkeep *u); /* the configuration has other values */
+void upkeep_reopen(struct upkeep *u); /* soon: for layout() to tell what the table is like now */
 void upkeep_close(struct upkeep *u); /* for good; this relay counts no more for the others */
 
 #endif

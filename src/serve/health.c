@@ -92,7 +92,7 @@ health_set(struct health *h, size_t outbox, enum health_check check, enum health
 	if (c->state == HEALTH_OK && state != HEALTH_OK)
 		c->since_us = now_us;
 	c->state = state;
-	snprintf(c->reason, sizeof(c->reason), "%s", state == HEALTH_OK ? "" : reason);
+	snprintf(c->reason, sizeof(c->reason), "%s", reason != NULL ? reason : "");
 	for (char *byte = c->reason; *byte != '\0'; byte++) {
 		if ((unsigned char)*byte < 0x20 || *byte == 0x7f)
 			*byte = ' ';
@@ -135,6 +135,8 @@ check_one(const struct health *h, const struct check *c, const char *table, cons
 	char text[sizeof(c->reason) + 64] = "";
 	if (c->state != HEALTH_OK)
 		snprintf(text, sizeof(text), "%s, for %" PRId64 " s", c->reason, lasts_us / 1000000);
+	else
+		snprintf(text, sizeof(text), "%s", c->reason);
 	if (verbose || !ok)
 		add_line(out, ok, table, name, text);
 	return ok;

@@ -39,7 +39,8 @@ int health_new(const struct health_options *opt, struct health **ret_health, str
 	__attribute__((warn_unused_result));
 void health_free(struct health *h); /* NULL is fine */
 
-/* The reason is copied, cut at 200 bytes, its control bytes made spaces; NULL with HEALTH_OK. Since-when is kept from
+/* The reason is copied, cut at 200 bytes, its control bytes made spaces; with HEALTH_OK it may be NULL, and is else
+ * a remark that is shown only when verbose: "ok, but ...". Since-when is kept from
  * the first call that was not HEALTH_OK. Never waits for I/O. */
 void health_set(struct health *h, size_t outbox, enum health_check check, enum health_state state, const char *reason,
                 int64_t now_us);

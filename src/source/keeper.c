@@ -138,6 +138,9 @@ announce(struct keeper *k)
 	           " WHERE relation = %" PRIu32 " AND state = 'parked'",
 	           k->layout.relation_oid);
 	session_prepare(k->session, "parked", text_of(k, &sql));
+	buf_reset(&sql);
+	pauses_text(k->layout.relation_oid, &sql);
+	session_prepare(k->session, "orders", text_of(k, &sql));
 	prepare_stats(k);
 	if (k->layout.columns[COL_SENT_AT].quoted != NULL) {
 		buf_reset(&sql);
@@ -207,6 +210,7 @@ ask_members(struct keeper *k, int64_t now_us)
 	session_execute(k->session, "members", 0, NULL, NULL, NULL);
 	session_execute(k->session, "parked", 0, NULL, NULL, NULL);
 	session_query(k->session, READ_ONLY);
+	session_execute(k->session, "orders", 0, NULL, NULL, NULL);
 	session_round_send(k->session, now_us);
 }
 
@@ -215,6 +219,7 @@ members_came(struct keeper *k, struct round *r)
 {
 	const PGresult *locks = r->results[0];
 	struct keeper_members m = {0};
+	struct pauses pauses;
 	struct share share;
 	uint32_t *relays;
 	size_t count = 0;
@@ -229,6 +234,8 @@ members_came(struct keeper *k, struct round *r)
 
 		if (number < LANES_MAX)
 			m.taken[number] = true;
+		else if (number == SHARE_SWITCH)
+			m.switching = true;
 		else if ((number & SHARE_RELAY_FLAG) != 0)
 			relays[count++] = number;
 	}
@@ -239,6 +246,10 @@ members_came(struct keeper *k, struct round *r)
 	free(relays);
 	m.parked = column_int(r->results[1], 0, 0);
 	m.parked_sign = (uint64_t)column_int(r->results[1], 0, 1);
+	if (!pauses_read(r->results[3], &pauses, &m.lanes))
+		return;
+	k->events.pauses(k->events.ctx, &pauses);
+	pauses_done(&pauses);
 	k->events.members(k->events.ctx, &m);
 }
 

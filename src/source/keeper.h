@@ -14,6 +14,7 @@
 #include "base/watch.h"
 #include "source/bell.h"
 #include "source/lane.h"
+#include "source/pauses.h"
 #include "source/stats.h"
 
 struct keeper_options {
@@ -28,6 +29,8 @@ struct keeper_members {
 	int quota;            /* lanes that this relay should own, */
 	int first;            /* and from which one on it looks for them: see share.h */
 	bool taken[LANES_MAX]; /* by whomever */
+	int lanes;            /* of the outbox now: another number than the layout's after "pgoutboxctl lanes"; 0 = it is none */
+	bool switching;       /* somebody changes the number of lanes, and waits for all of them to be let go */
 	int64_t parked;       /* events now in pgoutbox.parked */
 	uint64_t parked_sign; /* changes when the set of parked events does */
 };
@@ -35,6 +38,7 @@ struct keeper_members {
 struct keeper_events {
 	void (*layout)(void *ctx, const struct layout *lo); /* checked; belongs to the keeper until the next open */
 	void (*misfit)(void *ctx, const struct error *err); /* the table or the rights do not fit; the session is closed */
+	void (*pauses)(void *ctx, struct pauses *p); /* before members(); what is not taken is freed */
 	void (*members)(void *ctx, const struct keeper_members *m);
 	void (*stats)(void *ctx, const struct stats *st);
 	void (*pruned)(void *ctx, int64_t rows);

@@ -2,6 +2,7 @@
 #include "source/lane.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -134,12 +135,14 @@ on_ready(void *ctx)
 {
 	struct lane *l = ctx;
 	const struct statements *st = l->shared->statements;
-	char sql[128], lane[16];
+	char sql[128], lanes[128], lane[16];
 	const char *values[1] = {lane};
 
 	snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)", (int32_t)l->shared->layout->relation_oid, l->number);
 	snprintf(lane, sizeof(lane), "%d", l->number);
+	snprintf(lanes, sizeof(lanes), "SELECT lanes FROM pgoutbox.outbox WHERE relation = %" PRIu32, l->shared->layout->relation_oid);
 	session_query(l->session, sql);
+	session_query(l->session, lanes);
 	session_prepare(l->session, "claim", st->claim);
 	session_prepare(l->session, "claim_sized", st->claim_sized);
 	session_prepare(l->session, "settle_ids", st->settle_ids);
@@ -166,6 +169,17 @@ lane_drop(struct lane *l, const struct error *err)
 		fail(l, err);
 }
 
+/* Whoever changes the number of lanes holds all their locks meanwhile: what is read behind the lock is good as long as we have it.
+ * With another number than the claim's, keys would be in two lanes at once. */
+static bool
+is_ours(const struct lane *l, const struct round *r)
+{
+	const PGresult *lanes = r->results[1];
+
+	return PQgetvalue(r->results[0], 0, 0)[0] == 't' && PQntuples(lanes) == 1 &&
+	       atoi(PQgetvalue(lanes, 0, 0)) == l->shared->statements->lanes;
+}
+
 static void
 handshake_done(struct lane *l, struct round *r)
 {
@@ -177,7 +191,7 @@ handshake_done(struct lane *l, struct round *r)
 		fail(l, &err);
 		return;
 	}
-	if (PQgetvalue(r->results[0], 0, 0)[0] != 't') {
+	if (!is_ours(l, r)) {
 		lane_close(l);
 		FAILPOINT(lane_refused);
 		l->events.refused(l->events.ctx, l);

@@ -59,7 +59,7 @@ struct lane;
 
 struct lane_events {
 	void (*owned)(void *ctx, struct lane *l);   /* locked: IDLE */
-	void (*refused)(void *ctx, struct lane *l); /* another session holds the lock: CLOSED */
+	void (*refused)(void *ctx, struct lane *l); /* another session holds the lock, or the number of lanes is not the statements' any more: CLOSED */
 	void (*turned)(void *ctx, struct lane *l, const struct lane_result *r); /* HOLDING after a claim, even an empty one; else IDLE */
 	void (*lost)(void *ctx, struct lane *l, const struct error *err);       /* CLOSED; the batch in settle may or may not be settled */
 	void *ctx;

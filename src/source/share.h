@@ -12,6 +12,7 @@
 /* Advisory locks are (int4, int4) pairs: the table's oid, then a number. Lanes are 0 and up. */
 #define SHARE_RELAY_FLAG 0x40000000U /* | a random number: one relay's presence */
 #define SHARE_KEEPER 0x20000000U     /* the relay that prunes */
+#define SHARE_SWITCH 0x10000000U     /* "pgoutboxctl lanes": all relays let their lanes go while it is held */
 
 struct share {
 	int quota; /* how many lanes; all of them together are as many as there are lanes */

@@ -281,6 +281,7 @@ statements_make(const struct layout *lo, const struct statements_options *opt, s
 		.claim_sized = claim_text(lo, opt, true),
 		.settle_tids = lo->tids_unique ? settle_text(lo, opt->settle_delete, true) : NULL,
 		.settle_ids = settle_text(lo, opt->settle_delete, false),
+		.lanes = lo->lanes,
 		.park = park_text(lo),
 		.parked_keys = parked_keys_text(lo, opt->block_parked_keys),
 		.bell = bell_text(lo),

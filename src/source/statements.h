@@ -22,6 +22,7 @@ struct statements {
 	char *settle_ids;
 	char *park;
 	char *parked_keys; /* keys of one lane that parked events hold back */
+	int lanes;         /* of the layout they were made from */
 	char *bell;        /* which of these lanes have something to claim */
 };
 

@@ -589,6 +589,42 @@ pipe_report(struct pipe *p, struct slot *slot, const struct report *rep)
 	say("report", p->lane);
 }
 
+void
+metrics_set_at(struct metrics_scope *s, enum metric id, unsigned label, int64_t value)
+{
+	(void)s, (void)id, (void)label, (void)value;
+}
+
+void
+pipe_pause(struct pipe *p, bool paused)
+{
+	if (paused)
+		say("pause", p->lane);
+}
+
+void
+holds_pause(struct holds *hs, const char *topic, int64_t at_us)
+{
+	(void)hs, (void)at_us;
+	say("hold", -1);
+	TAP_STR(topic, "t");
+}
+
+void
+holds_resume(struct holds *hs, const char *topic)
+{
+	(void)hs;
+	say("let-go", -1);
+	TAP_STR(topic, "t");
+}
+
+void
+upkeep_reopen(struct upkeep *u)
+{
+	CU_ASSERT_PTR_EQUAL(u, upkeep);
+	say("reopen", -1);
+}
+
 #define TOLD(function, word)             \
 	void                             \
 	function(struct pipe *p)         \
@@ -679,7 +715,7 @@ turn(void)
 static void
 members(int relays, int quota, const char *taken)
 {
-	struct keeper_members m = {.relays = relays, .quota = quota};
+	struct keeper_members m = {.relays = relays, .quota = quota, .lanes = LANES};
 
 	for (int i = 0; i < LANES; i++)
 		m.taken[i] = taken[i] == 'x' || pipes[i].owned;
@@ -890,13 +926,56 @@ test_returns(void)
 static void
 test_parked(void)
 {
-	struct keeper_members m = {.relays = 1, .quota = LANES, .parked_sign = 5};
+	struct keeper_members m = {.relays = 1, .quota = LANES, .lanes = LANES, .parked_sign = 5};
 
 	begin();
 	events.members(events.ctx, &m);
 	heard("parked");
 	events.members(events.ctx, &m);
 	heard("");
+}
+
+/* A lane is paused before it is taken; whoever pauses twice tells once. */
+static void
+test_paused(void)
+{
+	struct pauses two = {calloc(2, sizeof(struct pause)), 2}, none = PAUSES_NONE;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(two.list);
+	two.list[0] = (struct pause){.id = 1, .scope = PAUSE_LANE, .lane = 2, .who = "a", .reason = "b"};
+	two.list[1] = (struct pause){.id = 2, .scope = PAUSE_TOPIC, .topic = "t"};
+	begin();
+	events.pauses(events.ctx, &two);
+	CU_ASSERT_PTR_NULL(two.list);
+	heard("hold pause2");
+	TAP_HAS(r->pausing.remark, "lane 2 is paused by \"a\": b; topic \"t\"");
+	events.pauses(events.ctx, &none);
+	heard("let-go");
+	TAP_STR(r->pausing.remark, "");
+}
+
+/* While the number of lanes changes none is kept; with another number all is made anew, once nothing is left of the old. */
+static void
+test_lanes_change(void)
+{
+	struct keeper_members m = {.relays = 1, .quota = LANES, .lanes = LANES, .switching = true};
+
+	begin();
+	events.members(events.ctx, &m);
+	heard("leave0 leave1 leave2 leave3");
+	m = (struct keeper_members){.relays = 1, .quota = LANES, .lanes = LANES - 1};
+	events.members(events.ctx, &m);
+	heard("leave0 leave1 leave2 leave3");
+	close_lanes();
+	events.members(events.ctx, &m);
+	heard("leave0 leave1 leave2 leave3 reopen");
+	layout.lanes = LANES - 1;
+	events.layout(events.ctx, &layout);
+	heard("rebuilt free0 free1 free2 free3 doorman");
+	TAP_INT(r->crew.count, LANES - 1);
+	m.quota = LANES - 1;
+	events.members(events.ctx, &m);
+	heard("take0 take1 take2");
 }
 
 static void
@@ -1136,6 +1215,8 @@ main(void)
 	tap_test("lanes are shared", test_shares);
 	tap_test("after an outage others' lanes are left to them", test_returns);
 	tap_test("a change among the parked events is told", test_parked);
+	tap_test("what is paused", test_paused);
+	tap_test("the number of lanes changes", test_lanes_change);
 	tap_test("a table that changed ends it", test_table_changed);
 	tap_test("it cannot begin", test_cannot_begin);
 	tap_test("failures count until something worked", test_failures);

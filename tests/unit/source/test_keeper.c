@@ -72,6 +72,20 @@ on_test_members(void *ctx, const struct keeper_members *m)
 	members++;
 }
 
+static size_t pauses_seen;
+
+static void
+on_test_pauses(void *ctx, struct pauses *p)
+{
+	(void)ctx;
+	pauses_seen = p->count;
+	if (p->count == 2) {
+		CU_ASSERT_TRUE(pauses_stop(p, 1) && !pauses_stop(p, 0));
+		CU_ASSERT_TRUE(pauses_hold(p, "t") && !pauses_hold(p, "u"));
+		CU_ASSERT_TRUE(pauses_have(p, 6) && !pauses_have(p, 7));
+	}
+}
+
 static void
 on_test_stats(void *ctx, const struct stats *new_stats)
 {
@@ -125,7 +139,7 @@ static void
 setup(void)
 {
 	struct keeper_options opt = {.retention_ms = 60000, .relay_number = 5};
-	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .members = on_test_members,
+	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .pauses = on_test_pauses, .members = on_test_members,
 	                               .stats = on_test_stats, .pruned = on_test_pruned, .pruned_up = on_test_pruned_up, .lost = on_test_lost,
 	                               .put_off = on_test_put_off,
 	                               .hints = on_test_hints};
@@ -165,7 +179,7 @@ answer_layout(const char *read_only)
 static void
 answer_quietly(void)
 {
-	ANSWER(ROWS(1, "1073741829"), ROWS(2, "0", "0"), ROWS(1, "f"));
+	ANSWER(ROWS(1, "1073741829"), ROWS(2, "0", "0"), ROWS(1, "f"), ROWS(6, "2", "~", "~", "~", "~", "~"));
 }
 
 static void
@@ -176,7 +190,7 @@ announce_it(void)
 	TAP_STR(buf_str(&sent), "layout " READ_ONLY " sync");
 	answer_layout("f");
 	TAP_INT(layouts, 1);
-	TAP_HAS(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 1073741829) P:members P:parked P:stats");
+	TAP_HAS(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 1073741829) P:members P:parked P:orders P:stats");
 	ANSWER(NO_ROWS());
 }
 
@@ -184,8 +198,9 @@ static void
 answer_members(void)
 {
 	sleep_and_fire();
-	TAP_STR(buf_str(&sent), "members parked " READ_ONLY " sync");
-	ANSWER(ROWS(1, "1073741829", "1073741824", "1", "536870912", "536870913"), ROWS(2, "3", "-7"), ROWS(1, "f"));
+	TAP_STR(buf_str(&sent), "members parked " READ_ONLY " orders sync");
+	ANSWER(ROWS(1, "1073741829", "1073741824", "1", "536870912", "536870913", "268435456"), ROWS(2, "3", "-7"), ROWS(1, "f"),
+	       ROWS(6, "7", "5", "lane", "1", "me", "so", "7", "6", "topic", "t", "me", "so"));
 }
 
 static void
@@ -206,6 +221,9 @@ test_members(void)
 	TAP_INT(last_members.quota, 1);
 	CU_ASSERT_TRUE(last_members.taken[1] && !last_members.taken[0]);
 	TAP_INT(last_members.parked, 3);
+	TAP_INT(last_members.lanes, 7);
+	CU_ASSERT_TRUE(last_members.switching);
+	TAP_INT(pauses_seen, 2);
 	CU_ASSERT(last_members.parked_sign == (uint64_t)-7);
 }
 
@@ -430,7 +448,7 @@ test_lost(void)
 {
 	announce_it();
 	sleep_and_fire();
-	answer_failed(0, NO_ROWS(), NO_ROWS(), NO_ROWS());
+	answer_failed(0, NO_ROWS(), NO_ROWS(), NO_ROWS(), NO_ROWS());
 	TAP_INT(losts, 1);
 	CU_ASSERT(k->timer.deadline_us == CLOCK_NEVER);
 	layouts = 0;
@@ -451,7 +469,7 @@ test_fails_once_ready(void)
 	announce_it();
 	sleep_and_fire();
 	session_error_kind = ERR_CONFIG;
-	answer_failed(1, NO_ROWS(), NO_ROWS(), NO_ROWS());
+	answer_failed(1, NO_ROWS(), NO_ROWS(), NO_ROWS(), NO_ROWS());
 	TAP_INT(losts, 1);
 	TAP_INT(misfits, 0);
 }

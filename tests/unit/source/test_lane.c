@@ -104,7 +104,7 @@ setup(void)
 
 	now_us = 5000000;
 	layout = (struct layout){.relation_oid = 4000000000U, .lanes = 4, .tids_unique = true};
-	st = (struct statements){text, text, text, text, text, text, text};
+	st = (struct statements){text, text, text, text, text, text, .lanes = 4, .bell = text};
 	options = (struct statements_options){.batch_bytes = 1000, .batch_rows = 10};
 	owned = refused = turned = lost = 0;
 	last = (struct lane_result){0};
@@ -131,7 +131,7 @@ own(void)
 {
 	ready();
 	buf_reset(&sent);
-	ANSWER(text_result("t"), text_result("k"));
+	ANSWER(text_result("t"), text_result("4"), text_result("k"));
 	TAP_INT_FATAL(lane_state(l), LANE_IDLE);
 }
 
@@ -169,10 +169,10 @@ test_handshake(void)
 {
 	ready();
 	/* the lock first; what is read after it cannot be changed by an earlier owner */
-	TAP_STR(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 2) P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
+	TAP_STR(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 2) SELECT lanes FROM pgoutbox.outbox WHERE relation = 4000000000 P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
 	                              " P:parked_keys parked_keys/2 sync");
 	TAP_INT(lane_state(l), LANE_OPENING);
-	ANSWER(text_result("t"), text_result("k"));
+	ANSWER(text_result("t"), text_result("4"), text_result("k"));
 	TAP_INT(owned, 1);
 	TAP_INT(turned, 1);
 	CU_ASSERT_TRUE(last.parked_read && !last.settled);
@@ -187,7 +187,7 @@ test_handshake_without_tids(void)
 	CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "settle_tids"));
 	turned = 0;
 	buf_reset(&sent);
-	ANSWER(text_result("t"), text_result("k"));
+	ANSWER(text_result("t"), text_result("4"), text_result("k"));
 	claim(1, 5);
 	batch_free(last.claimed);
 	last.claimed = NULL;
@@ -202,7 +202,18 @@ static void
 test_refused(void)
 {
 	ready();
-	ANSWER(text_result("f"), text_result("k"));
+	ANSWER(text_result("f"), text_result("4"), text_result("k"));
+	TAP_INT(refused, 1);
+	TAP_INT(owned, 0);
+	CU_ASSERT_FALSE(session.open);
+}
+
+/* With the number of lanes of yesterday a key would be in two lanes. */
+static void
+test_refused_lanes_changed(void)
+{
+	ready();
+	ANSWER(text_result("t"), text_result("7"), text_result("k"));
 	TAP_INT(refused, 1);
 	TAP_INT(owned, 0);
 	CU_ASSERT_FALSE(session.open);
@@ -413,6 +424,7 @@ main(void)
 	tap_test("hand-shake", test_handshake);
 	tap_test("without unique tids", test_handshake_without_tids);
 	tap_test("refused", test_refused);
+	tap_test("refused where the number of lanes has changed", test_refused_lanes_changed);
 	tap_test("the hand-shake fails", test_handshake_fails);
 	tap_test("turns", test_turns);
 	tap_test("failed turns", test_failed_turns);
