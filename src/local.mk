@@ -29,6 +29,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/pruning.h \
 	src/admin/replay.c \
 	src/admin/replay.h \
+	src/admin/pause.c \
+	src/admin/pause.h \
 	src/admin/script.c \
 	src/admin/script.h \
 	src/admin/survey.c \
@@ -113,6 +115,7 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/outboxes.c \
 	src/ctl/outboxes.h \
 	src/ctl/parked.c \
+	src/ctl/pause.c \
 	src/ctl/progress.c \
 	src/ctl/progress.h \
 	src/ctl/pulse.c \

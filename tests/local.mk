@@ -124,6 +124,7 @@ PG_TESTS = \
 	tests/pg/test_init \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
+	tests/pg/test_pause \
 	tests/pg/test_replay \
 	tests/pg/test_status \
 	tests/pg/test_top

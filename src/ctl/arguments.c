@@ -31,6 +31,8 @@ const struct argument_row argument_rows[] = {
 	{'H', false, "no-header", NULL, FIELD(no_header), "do not mark them by the header \"replay\""},
 	{'O', false, "older-than", "AGE", FIELD(older_than), "sent longer ago than this (default outbox.retention)"},
 	{'f', false, "full", NULL, FIELD(full), "connect to Kafka, too, and look at everything"},
+	{'L', false, "lane", "N", FIELD(lane), "this lane"},
+	{'w', false, "reason", "TEXT", FIELD(reason), "why; kept in the database"},
 	{'D', false, "dry-run", NULL, FIELD(dry_run), "say what would be done, and do nothing"},
 	{'a', false, "all", NULL, FIELD(all), "all of them; in a list, those decided about, too"},
 	{'P', false, "payload", NULL, FIELD(payload), "show the payload, too"},

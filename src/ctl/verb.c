@@ -39,6 +39,14 @@ const struct verb verbs[] = {
          "The exit status is 0 when all is sent, 75 when --timeout was over or everything\n"
          "is paused, 69 when no relay runs, 78 when what is left waits behind parked\n"
          "events. An outage is told and waited for.\n"},
+	{"pause", "dLtw", NULL, verb_pause, "relay nothing for now: all, a lane or a topic",
+         "Relays finish and settle what they have in flight, then claim no more of it,\n"
+         "until it is resumed; restarts change nothing. Events wait in the table. Who\n"
+         "paused, when and why (--reason) is kept in pgoutbox.audit. Waits until running\n"
+         "relays have taken notice, ten seconds at most; the exit status is 75 if not.\n"},
+	{"resume", "dLt", NULL, verb_resume, "go on with what was paused",
+         "Ends the pause of all, of --lane or of --topic; each was begun for itself and\n"
+         "ends for itself. Events that waited go out in their order.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision,\n"
          "the oldest first; with --all those that were decided about, too. WAITING is how\n"

@@ -48,6 +48,8 @@ int verb_check(const struct arguments *args, const struct config *cfg);
 int verb_status(const struct arguments *args, const struct config *cfg);
 int verb_top(const struct arguments *args, const struct config *cfg);
 int verb_drain(const struct arguments *args, const struct config *cfg);
+int verb_pause(const struct arguments *args, const struct config *cfg);
+int verb_resume(const struct arguments *args, const struct config *cfg);
 int verb_parked_list(const struct arguments *args, const struct config *cfg);
 int verb_parked_show(const struct arguments *args, const struct config *cfg);
 int verb_parked_retry(const struct arguments *args, const struct config *cfg);
