@@ -13,6 +13,8 @@
 #define REBUILD_MAX_MS 10000
 #define RESTART_US 1000000 /* so long a restart waits for the reports of what was purged */
 
+#define BUSY_EVENTS 256 /* fewer in flight are no reason to wait */
+
 struct outlet {
 	struct watch timer; /* first: the timer is the outlet */
 	struct outlet_options opt;
@@ -48,13 +50,15 @@ on_report(void *ctx, const struct report *r)
 {
 	struct outlet *o = ctx;
 
-	o->last_report_us = clock_mono_us();
+	o->last_report_us = clock_coarse_us();
 	if (r->class == SEND_OK) {
 		o->in_vain = 0;
 		backoff_reset(&o->rebuild);
 		set_up(o, true, NULL);
 	}
 	o->events.report(o->events.ctx, r->opaque, r);
+	if (outlet_in_flight(o) == 0)
+		o->events.drained(o->events.ctx);
 	if (o->restart_us != CLOCK_NEVER && outlet_in_flight(o) == 0)
 		o->timer.deadline_us = o->restart_us = 0;
 }
@@ -295,6 +299,12 @@ size_t
 outlet_in_flight(const struct outlet *o)
 {
 	return o->producer != NULL ? producer_in_flight(o->producer) : 0;
+}
+
+bool
+outlet_busy(const struct outlet *o)
+{
+	return outlet_in_flight(o) >= BUSY_EVENTS;
 }
 
 bool

@@ -31,6 +31,8 @@ struct outlet_events {
 	void (*rebuilt)(void *ctx);
 	/* Kafka serves again, or no longer; reason NULL when it does. */
 	void (*serves)(void *ctx, bool up, const char *reason);
+	/* Nothing is in flight any more: all was reported. */
+	void (*drained)(void *ctx);
 	void *ctx;
 };
 
@@ -54,6 +56,9 @@ void outlet_purge(struct outlet *o);
 void outlet_restart(struct outlet *o);
 void outlet_set_stall(struct outlet *o, int64_t stall_ms); /* in place of the options' own */
 size_t outlet_in_flight(const struct outlet *o);
+
+/* Whether a batch should rather wait for drained(): Kafka is busy with others, and would take this one no sooner. */
+bool outlet_busy(const struct outlet *o);
 bool outlet_serves(const struct outlet *o);
 bool outlet_reachable(const struct outlet *o); /* a broker is there, though it may acknowledge nothing */
 

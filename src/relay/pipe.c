@@ -122,7 +122,7 @@ on_lost(void *ctx, struct lane *l, const struct error *err)
 
 	if (p->batch != NULL)
 		p->batch->attached = false;
-	if (p->waits_lsn != 0)
+	if (p->waits_lsn != 0 || p->turn_us != 0)
 		publish_give_back(p);
 	lose_lane(p);
 	/* Attempts to connect again are the keeper's to tell about. */
@@ -400,6 +400,12 @@ step_holding(struct pipe *p, int64_t now_us)
 		log_fields(p->sh->log, LOG_WARNING, "flush-late", LOG_FIELDS(LOG_NUMBER("lane", lane_number(p->lane))), "lane %d: WAL was not flushed within %lld ms", lane_number(p->lane),
 		          (long long)p->sh->cfg->hold_max_ms);
 		publish_give_back(p);
+	}
+	if (p->turn_us != 0) {
+		p->timer.deadline_us = p->turn_us;
+		if (now_us < p->turn_us)
+			return;
+		publish_now(p);
 	}
 	if (b == NULL || batch_reported(b)) {
 		struct batch *settle = b != NULL && batch_unsettled(b) > 0 ? b : NULL;

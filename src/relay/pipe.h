@@ -82,6 +82,7 @@ bool pipe_quiet(const struct pipe *p); /* nothing between claim and settle */
 void pipe_rerouted(struct pipe *p); /* shared->rerouting is over: what waited for its topic may have another now */
 void pipe_holds_lifted(struct pipe *p);
 
+void pipe_turn(struct pipe *p); /* nothing is in flight: whoever waits may publish */
 void pipe_flushed(struct pipe *p); /* shared->safe_lsn has moved */
 void pipe_unflushed(struct pipe *p); /* the barrier is lost: what waits for it is claimed anew */
 

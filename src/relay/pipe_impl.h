@@ -25,6 +25,7 @@ struct pipe {
 	bool reread_parked;
 	bool held_short;     /* memory was out: held lacks keys until the parked ones are read again */
 	uint64_t waits_lsn;    /* the batch may be published once WAL is flushed up to here; 0 = need not wait */
+	int64_t turn_us;       /* the batch waits until Kafka has done with others, and no longer than that; 0 = does not wait */
 	int64_t rows;          /* the next claim's limit */
 	int64_t hold_until_us; /* an attached batch is detached then */
 	int64_t not_before_us; /* no claim before: events were refused */
@@ -39,6 +40,7 @@ void pipe_step(struct pipe *p, int64_t now_us);
 /* publish.c */
 int64_t publish_rows_after_outage(const struct pipe_shared *sh); /* the limit of a claim after an outage, and of the first */
 void publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us); /* takes r->claimed */
+void publish_now(struct pipe *p); /* the batch that waits for its turn */
 void publish_give_back(struct pipe *p); /* the batch that waits for its WAL will not be published in this transaction */
 void publish_hold_fell_short(struct pipe *p); /* memory was out: until the parked keys are read again nothing is published */
 size_t publish_room(const struct pipe *p); /* events that may be published beside those that are stranded */

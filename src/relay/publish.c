@@ -13,6 +13,7 @@
 #define RESERVE_SHARE 16    /* of the lane's events: the part that a claim leaves to those that go around a stranded batch */
 #define UNANSWERED_PAUSE_US 200000 /* between claims that bring nothing to send, while nothing is acknowledged */
 #define LOOK_PAUSE_US 10000000 /* between looks from the bottom that find only what has to wait */
+#define TURN_MAX_US 20000 /* how long a batch waits for others */
 #define ACK_QUICK_US 250000 /* a batch acknowledged within this lets claims grow, */
 #define ACK_SLOW_US 1000000 /* beyond this, shrink */
 
@@ -201,6 +202,34 @@ publish(struct pipe *p, struct batch *b)
 		p->not_before_us = b->produced_us + backoff_next_ms(&p->retry) * 1000LL;
 }
 
+void
+publish_now(struct pipe *p)
+{
+	p->turn_us = 0;
+	publish(p, p->batch);
+}
+
+/* Batches go to Kafka in waves: all lanes that have one when the last wave was reported. So each request takes along as
+ * much as there is, and nothing waits in librdkafka behind a request of its partition (see sink/flusher.h). A wave that
+ * takes long keeps nobody waiting. */
+static void
+take_turn(struct pipe *p, int64_t now_us)
+{
+	if (p->batch->probe || !outlet_busy(p->sh->outlet) || !outlet_serves(p->sh->outlet))
+		publish_now(p);
+	else
+		p->turn_us = now_us + TURN_MAX_US;
+}
+
+void
+pipe_turn(struct pipe *p)
+{
+	if (p->turn_us == 0)
+		return;
+	publish_now(p);
+	pipe_step(p, clock_mono_us());
+}
+
 static bool
 is_safe(const struct pipe_shared *sh, const struct lane_result *r)
 {
@@ -223,7 +252,7 @@ publish_claimed(struct pipe *p, const struct lane_result *r, int64_t now_us)
 	if (r->from_bottom && (holds_any(p->sh->holds) || p->stranded.count > 0))
 		lane_put_look_off(p->lane, now_us + LOOK_PAUSE_US);
 	if (is_safe(p->sh, r)) {
-		publish(p, b);
+		take_turn(p, now_us);
 		return;
 	}
 	p->waits_lsn = r->wal_insert_lsn;
@@ -238,6 +267,7 @@ publish_give_back(struct pipe *p)
 	for (size_t i = 0; i < p->batch->count; i++)
 		batch_move(&p->batch->slots[i], EV_REFUSED);
 	p->waits_lsn = 0;
+	p->turn_us = 0;
 	p->trouble = true;
 	publish_probe_ended(p, INT64_MIN, clock_mono_us());
 }
@@ -249,7 +279,7 @@ pipe_flushed(struct pipe *p)
 		return;
 	p->waits_lsn = 0;
 	FAILPOINT(flushed);
-	publish(p, p->batch);
+	take_turn(p, clock_mono_us());
 	pipe_step(p, clock_mono_us());
 }
 

@@ -31,6 +31,7 @@ struct relay {
 	struct outlet *outlet;
 	struct holds holds;
 	bool lifted; /* holds are over: to be told to the pipes */
+	bool drained; /* Kafka has done with all that it got: the next wave may go */
 	struct upkeep upkeep;
 	struct barrier *barrier;
 	struct link barrier_link;
@@ -233,6 +234,9 @@ fire(struct watch *w, short revents, int64_t now_us)
 	r->lifted = false;
 	if (r->shared.rerouting)
 		r->timer.deadline_us = step_reroute(r, now_us);
+	if (r->drained)
+		crew_each(&r->crew, pipe_turn);
+	r->drained = false;
 	if (r->stopping)
 		r->timer.deadline_us = step_stop(r, now_us);
 }
@@ -433,6 +437,15 @@ on_lifted(void *ctx)
 }
 
 static void
+on_drained(void *ctx)
+{
+	struct relay *r = ctx;
+
+	r->drained = true;
+	r->timer.deadline_us = 0;
+}
+
+static void
 on_serves(void *ctx, bool up, const char *reason)
 {
 	struct relay *r = ctx;
@@ -488,7 +501,7 @@ make_outlet(struct relay *r, struct error *err)
 		.log = r->opt.log,
 		.metrics = r->opt.metrics,
 	};
-	struct outlet_events events = {.report = on_report, .rebuilt = on_rebuilt, .serves = on_serves, .ctx = r};
+	struct outlet_events events = {.report = on_report, .rebuilt = on_rebuilt, .serves = on_serves, .drained = on_drained, .ctx = r};
 
 	return outlet_new(&opt, &events, &r->outlet, err);
 }

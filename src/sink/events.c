@@ -133,7 +133,7 @@ take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us, int
 
 	t->in_flight--;
 	p->in_flight--;
-	flusher_news(&p->flusher);
+	flusher_reported(&p->flusher);
 	t->ask_due_us = CLOCK_NEVER;
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		const struct classified *c = classify(m->err);

@@ -71,23 +71,29 @@ flusher_stop(struct flusher *f)
 }
 
 void
-flusher_news(struct flusher *f)
+flusher_sent(struct flusher *f)
 {
-	f->news = true;
+	f->sent = true;
+}
+
+void
+flusher_reported(struct flusher *f)
+{
+	f->reported = true;
 }
 
 bool
 flusher_due(const struct flusher *f)
 {
-	return f->news && f->rk != NULL;
+	return f->rk != NULL && (f->sent || f->reported);
 }
 
 void
 flusher_turn(struct flusher *f, size_t in_flight)
 {
-	bool due = flusher_due(f);
+	bool pays = f->rk != NULL && in_flight > 0 && (f->sent || (f->reported && in_flight < FEW));
 
-	f->news = false;
-	if (due && in_flight > 0 && in_flight < FEW)
+	f->sent = f->reported = false;
+	if (pays)
 		ring(f, false);
 }

@@ -220,7 +220,7 @@ producer_send(struct producer *p, const struct message *m, void *opaque, enum se
 		return -1;
 	rc = send_or_keep(p, t, m, opaque, ret_class, err);
 	p->in_flight += rc == 0;
-	flusher_news(&p->flusher);
+	flusher_sent(&p->flusher);
 	p->watch.deadline_us = producer_deadline(p);
 	return rc;
 }

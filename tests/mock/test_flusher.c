@@ -74,7 +74,7 @@ test_ends_the_linger(void)
 	produce();
 	/* A flush that comes before librdkafka knows the topic's broker has nothing to send. */
 	while (acknowledged == 0 && clock_mono_us() < give_up_us) {
-		flusher_news(&f);
+		flusher_sent(&f);
 		flusher_turn(&f, 1);
 		hear(20);
 	}
@@ -87,11 +87,12 @@ test_when(void)
 	CU_ASSERT_FALSE(flusher_due(&f));
 	flusher_turn(&f, 1);
 	CU_ASSERT_FALSE(f.rung);
-	flusher_news(&f);
+	flusher_reported(&f);
 	CU_ASSERT_TRUE(flusher_due(&f));
-	flusher_turn(&f, FEW); /* under load messages linger */
+	flusher_turn(&f, FEW); /* under load what waits behind others lingers */
 	CU_ASSERT_FALSE(f.rung || flusher_due(&f));
-	flusher_news(&f);
+	flusher_sent(&f);
+	CU_ASSERT_TRUE(flusher_due(&f));
 	flusher_turn(&f, 0);
 	CU_ASSERT_FALSE(f.rung || flusher_due(&f));
 }
@@ -102,7 +103,7 @@ test_not_started(void)
 {
 	struct flusher none = {.rk = NULL};
 
-	flusher_news(&none);
+	flusher_sent(&none);
 	CU_ASSERT_FALSE(flusher_due(&none));
 	flusher_turn(&none, 1);
 	CU_ASSERT_FALSE(none.rung);

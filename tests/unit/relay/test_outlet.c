@@ -22,7 +22,7 @@ static int watches, add_fails_at; /* the n-th of loop_add(); 0 = none */
 static char logged[64];
 static const char *warmed;
 static struct outlet *o;
-static int reports, rebuilt, serves;
+static int reports, rebuilt, serves, drained;
 static bool up;
 static uint64_t counters[METRICS_COUNT];
 static int64_t gauges[METRICS_COUNT];
@@ -31,6 +31,12 @@ static struct error err;
 
 int64_t
 clock_mono_us(void)
+{
+	return now_us;
+}
+
+int64_t
+clock_coarse_us(void)
 {
 	return now_us;
 }
@@ -188,6 +194,14 @@ on_test_rebuilt(void *ctx)
 }
 
 static void
+on_test_drained(void *ctx)
+{
+	(void)ctx;
+	TAP_INT(outlet_in_flight(o), 0);
+	drained++;
+}
+
+static void
 on_test_serves(void *ctx, bool now_up, const char *reason)
 {
 	(void)ctx;
@@ -200,13 +214,13 @@ static void
 setup(void)
 {
 	struct outlet_options opt = {.stall_ms = STALL_MS};
-	struct outlet_events events = {.report = on_test_report, .rebuilt = on_test_rebuilt, .serves = on_test_serves};
+	struct outlet_events events = {.report = on_test_report, .rebuilt = on_test_rebuilt, .serves = on_test_serves, .drained = on_test_drained};
 
 	memset(counters, 0, sizeof(counters));
 	memset(gauges, 0, sizeof(gauges));
 	add_fails_at = 0;
 	warmed = NULL;
-	made = freed = make_fails = sends = purges = reports = rebuilt = serves = watches = 0;
+	made = freed = make_fails = sends = purges = reports = rebuilt = serves = drained = watches = 0;
 	up = true;
 	timer = NULL;
 	now_us = 1000000;
@@ -452,6 +466,25 @@ test_purge(void)
 	TAP_INT(serves, 0);
 }
 
+/* Who comes while others keep Kafka busy waits for the last of them. */
+static void
+test_busy(void)
+{
+	enum send_class class;
+
+	CU_ASSERT_FALSE(outlet_busy(o));
+	for (int i = 0; i < BUSY_EVENTS; i++)
+		TAP_INT_FATAL(send(&class), 0);
+	CU_ASSERT_TRUE(outlet_busy(o));
+	report(SEND_OK);
+	CU_ASSERT_FALSE(outlet_busy(o));
+	for (int i = 2; i < BUSY_EVENTS; i++)
+		report(SEND_OK);
+	TAP_INT(drained, 0);
+	report(SEND_TOPIC);
+	TAP_INT(drained, 1);
+}
+
 static void
 test_abandon(void)
 {
@@ -465,7 +498,7 @@ static void
 test_new_fails(void)
 {
 	struct outlet_options opt = {.stall_ms = STALL_MS};
-	struct outlet_events events = {.report = on_test_report};
+	struct outlet_events events = {.report = on_test_report, .drained = on_test_drained};
 	struct outlet *other = NULL;
 	int before = watches;
 
@@ -542,6 +575,7 @@ main(void)
 	tap_test("a restart: nothing goes out before it is through", test_restart);
 	tap_test("a restart that hears no reports, or needs none", test_restart_without_reports);
 	tap_test("purged for good", test_purge);
+	tap_test("busy, and drained", test_busy);
 	tap_test("abandoned", test_abandon);
 	tap_test("making one fails", test_new_fails);
 	tap_test("what librdkafka says", test_log);

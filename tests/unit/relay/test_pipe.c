@@ -992,6 +992,88 @@ test_refused_with_events_in_flight(void)
 	world_end();
 }
 
+/* --- waves --- */
+
+static void
+test_waits_for_its_turn(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.busy = true;
+	lane_answers();
+	TAP_INT(world.sends, 0);
+	TAP_INT(world.lane.state, LANE_HOLDING);
+	pass_ms(TURN_MAX_US / 1000 - 1);
+	TAP_INT(world.sends, 0);
+	world.busy = false;
+	pipe_turn(world.pipe);
+	TAP_INT(world.sends, 2);
+	pipe_turn(world.pipe); /* nothing waits */
+	TAP_INT(world.sends, 2);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+/* What takes long may be stuck, and nothing that it has to do with this lane. */
+static void
+test_waits_no_longer(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.busy = true;
+	lane_answers();
+	pass_ms(TURN_MAX_US / 1000);
+	TAP_INT(world.sends, 2);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+static void
+test_lost_while_waiting_for_its_turn(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.busy = true;
+	lane_answers();
+	lane_is_lost(ERR_RETRY);
+	pipe_turn(world.pipe);
+	TAP_INT(world.sends, 0);
+	TAP_INT(world.live, 0);
+	pass_ms(REOPEN_MAX_MS);
+	lane_is_owned();
+	world.busy = false;
+	pass_ms(RETRY_MIN_MS);
+	settle_down();
+	TAP_INT(world.sends, 2);
+	world_end();
+}
+
+/* The WAL first, then the others. */
+static void
+test_wal_then_turn(void)
+{
+	begin(POISON_BLOCK_KEY);
+	insert_many(2, 1);
+	world.next_lsn = 20;
+	world.busy = true;
+	lane_answers();
+	pipe_turn(world.pipe);
+	TAP_INT(world.sends, 0);
+	wal_is_flushed();
+	TAP_INT(world.sends, 0);
+	pipe_unflushed(world.pipe); /* it is safe, whatever becomes of the barrier */
+	pipe_turn(world.pipe);
+	TAP_INT(world.sends, 2);
+	report_all(SEND_OK);
+	lane_answers();
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
 /* --- WAL --- */
 
 static void
@@ -1279,6 +1361,9 @@ random_step(void)
 	if (draw(200) == 0)
 		world.silent = world.unreachable = !world.silent;
 	lifted();
+	world.busy = draw(4) == 0;
+	if (!world.busy)
+		pipe_turn(world.pipe);
 	switch (draw(14)) {
 	case 0:
 		random_rows();
@@ -1488,6 +1573,10 @@ main(void)
 	tap_test("refused by the ghost of our own session", test_refused_by_own_ghost);
 	tap_test("refused by another relay", test_refused_by_another_relay);
 	tap_test("refused with events in flight", test_refused_with_events_in_flight);
+	tap_test("a batch waits for its turn", test_waits_for_its_turn);
+	tap_test("and no longer than that", test_waits_no_longer);
+	tap_test("the lane is lost before its turn", test_lost_while_waiting_for_its_turn);
+	tap_test("WAL first, then the turn", test_wal_then_turn);
 	tap_test("waits for WAL", test_waits_for_wal);
 	tap_test("rows that are older than what is safe wait for no WAL", test_old_rows_wait_for_no_wal);
 	tap_test("WAL comes too late", test_wal_comes_too_late);

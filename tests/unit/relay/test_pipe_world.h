@@ -108,6 +108,7 @@ static struct {
 	size_t flying_count;
 	int64_t last_delivered[WORLD_KEYS];
 	uint64_t flush_lsn, next_lsn, claim_lsn; /* claim_lsn: what the batch under way rests on; 0 = safe */
+	bool busy; /* Kafka, with the batches of other lanes */
 	uint64_t needed_lsn, newest_xid;
 	/* the next sends and routes: */
 	enum send_class send_class; /* SEND_OK = by the row's fate */
@@ -297,6 +298,13 @@ outlet_serves(const struct outlet *o)
 }
 
 bool
+outlet_busy(const struct outlet *o)
+{
+	(void)o;
+	return world.busy;
+}
+
+bool
 outlet_reachable(const struct outlet *o)
 {
 	(void)o;
@@ -343,6 +351,14 @@ check_order(const struct row *row)
 	}
 }
 
+/* A row may be claimed anew as soon as its earlier slot has given it up, which may happen while the new one waits. */
+static void
+take_over(struct row *row, struct slot *slot)
+{
+	if (row->slot == NULL || row->slot->state == EV_REFUSED || row->slot->state == EV_HELD || row->slot->state == EV_SETTLED)
+		row->slot = slot;
+}
+
 int
 outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum send_class *ret_class, struct error *err)
 {
@@ -350,6 +366,7 @@ outlet_send(struct outlet *o, const struct message *m, struct slot *slot, enum s
 
 	(void)o, (void)m;
 	world.sends++;
+	take_over(row, slot);
 	MUST(row->slot == slot && slot->batch->attached);
 	MUST(world.claim_lsn == 0);
 	MUST(world.flying_count < (size_t)world.cfg.batch_rows);
@@ -723,12 +740,8 @@ adopt(struct batch *b, const struct lane_result *r)
 	b->backing_free = batch_gone;
 	b->claimed_us = world.now_us;
 	world.live++;
-	for (size_t i = 0; i < b->count; i++) {
-		struct row *row = &world.rows[b->slots[i].ev.id];
-
-		if (row->slot == NULL || row->slot->state == EV_REFUSED || row->slot->state == EV_HELD || row->slot->state == EV_SETTLED)
-			row->slot = &b->slots[i];
-	}
+	for (size_t i = 0; i < b->count; i++)
+		take_over(&world.rows[b->slots[i].ev.id], &b->slots[i]);
 	world.claim_lsn = r->wal_insert_lsn > r->wal_flush_lsn && r->wal_insert_lsn > world.shared.safe_lsn &&
 	                  r->newest_xid >= world.shared.safe_xid ? r->wal_insert_lsn : 0;
 }

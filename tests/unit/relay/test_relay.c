@@ -639,6 +639,7 @@ TOLD(pipe_retry, "retry")
 TOLD(pipe_holds_lifted, "lifted")
 TOLD(pipe_limits_changed, "rows")
 TOLD(pipe_rerouted, "rerouted")
+TOLD(pipe_turn, "turn")
 TOLD(pipe_flushed, "flushed")
 TOLD(pipe_unflushed, "unflushed")
 
@@ -1153,6 +1154,10 @@ test_outlet(void)
 	heard("");
 	turn();
 	heard("lifted");
+	outlet.events.drained(outlet.events.ctx);
+	heard("");
+	turn();
+	heard("turn");
 	r->shared.changed(r->shared.ctx);
 	turn();
 	heard("");
