@@ -184,9 +184,9 @@ healthy(void)
 	expect(NULL, "/healthz", 200, "ready: yes\n");
 	expect(NULL, "/livez?verbose", 200, "[+]loop ok\nlive: yes\n");
 	expect(NULL, "/readyz?verbose", 200,
-	       "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\nready: yes\n");
+	       "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\n[+]progress ok\nready: yes\n");
 	expect(NULL, "/healthz?verbose=1", 200,
-	       "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\nready: yes\n");
+	       "[+]loop ok\n[+]postgresql ok\n[+]kafka ok\n[+]schema ok\n[+]lanes ok\n[+]progress ok\nready: yes\n");
 }
 
 static void
