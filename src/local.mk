@@ -289,7 +289,9 @@ EMBEDDED_SQL = \
 	sql/schema.sql \
 	sql/table.sql
 sqldir = $(pkgdatadir)/sql
-dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL)
+dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL) \
+	sql/kit-inbox.sql \
+	sql/kit-outbox.sql
 
 nodist_libpgoutbox_a_SOURCES = src/admin/texts.c
 src/admin/texts.c: $(EMBEDDED_SQL) src/admin/embed.sh

@@ -122,6 +122,8 @@ PG_TESTS = \
 	tests/pg/test_examples \
 	tests/pg/test_grants \
 	tests/pg/test_init \
+	tests/pg/test_kit_inbox \
+	tests/pg/test_kit_outbox \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
 	tests/pg/test_pause \
@@ -229,6 +231,8 @@ libtestsupport_a_SOURCES = \
 	tests/support/db.h \
 	tests/support/env.c \
 	tests/support/env.h \
+	tests/support/kit.c \
+	tests/support/kit.h \
 	tests/support/load.c \
 	tests/support/load.h \
 	tests/support/proc.c \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "support/kit.h"
 #include "support/proc.h"
 #include "support/sandbox.h"
 #include "support/tap.h"
@@ -19,6 +20,7 @@ static const char *const files[] = {
 	"docs/concepts.md",
 	"docs/configuration.md",
 	"docs/install.md",
+	"docs/kits.md",
 	"docs/operations.md",
 	"docs/quickstart.md",
 	"docs/troubleshooting.md",
@@ -26,6 +28,11 @@ static const char *const files[] = {
 	"man/pgoutboxctl.8",
 	"man/pgoutboxd.8",
 	"man/pgoutboxd.yaml.5",
+};
+
+static const char *const kits[] = {
+	"kit-inbox.sql",
+	"kit-outbox.sql",
 };
 
 enum { EXAMPLES_MAX = 100 };
@@ -165,6 +172,8 @@ every_example_runs(void)
 		read_file(files[i]);
 	CU_ASSERT_FATAL(examples_count >= 10);
 	install(&sb);
+	for (size_t i = 0; i < sizeof(kits) / sizeof(kits[0]); i++)
+		kit_install(&sb, kits[i]);
 	PGconn *application = sandbox_open(sb.super);
 	sandbox_exec(application, "SET client_min_messages = error");
 	for (size_t i = 0; i < examples_count; i++) {
