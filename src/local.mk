@@ -290,6 +290,7 @@ EMBEDDED_SQL = \
 	sql/table.sql
 sqldir = $(pkgdatadir)/sql
 dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL) \
+	sql/kit-idempotency.sql \
 	sql/kit-inbox.sql \
 	sql/kit-outbox.sql
 

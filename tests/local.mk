@@ -122,6 +122,7 @@ PG_TESTS = \
 	tests/pg/test_examples \
 	tests/pg/test_grants \
 	tests/pg/test_init \
+	tests/pg/test_kit_idempotency \
 	tests/pg/test_kit_inbox \
 	tests/pg/test_kit_outbox \
 	tests/pg/test_lane \

@@ -31,6 +31,7 @@ static const char *const files[] = {
 };
 
 static const char *const kits[] = {
+	"kit-idempotency.sql",
 	"kit-inbox.sql",
 	"kit-outbox.sql",
 };
