@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libpgoutbox.a
 
 libpgoutbox_a_SOURCES = \
+	src/admin/adopt.c \
+	src/admin/adopt.h \
 	src/admin/audit.c \
 	src/admin/audit.h \
 	src/admin/checkup.c \
@@ -15,6 +17,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/inspect.h \
 	src/admin/install.c \
 	src/admin/install.h \
+	src/admin/known.c \
+	src/admin/known.h \
 	src/admin/migrate.c \
 	src/admin/migrate.h \
 	src/admin/outbox.c \
@@ -106,6 +110,7 @@ libpgoutbox_a_SOURCES = \
 	src/config/syntax.h \
 	src/config/value.c \
 	src/config/value.h \
+	src/ctl/adopt.c \
 	src/ctl/arguments.c \
 	src/ctl/arguments.h \
 	src/ctl/checkup.c \

@@ -1,6 +1,7 @@
 # A test is one program, made of the one C file that has its name. Where it includes a room's C file and replaces that
 # file's neighbours, its own definitions come before the library's, which then is not asked for them.
 UNIT_TESTS = \
+	tests/unit/admin/test_known \
 	tests/unit/admin/test_migrate \
 	tests/unit/admin/test_script \
 	tests/unit/base/test_arena \
@@ -115,6 +116,7 @@ MOCK_TESTS = \
 
 # These need servers: PGOUTBOX_TEST_PG and PGOUTBOX_TEST_KAFKA say where they are.
 PG_TESTS = \
+	tests/pg/test_adopt \
 	tests/pg/test_audit \
 	tests/pg/test_check \
 	tests/pg/test_ctl \
@@ -232,6 +234,7 @@ libtestsupport_a_SOURCES = \
 	tests/support/db.h \
 	tests/support/env.c \
 	tests/support/env.h \
+	tests/support/foreign.h \
 	tests/support/kit.c \
 	tests/support/kit.h \
 	tests/support/load.c \

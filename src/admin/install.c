@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/adopt.h"
 #include "admin/conn.h"
 #include "admin/inspect.h"
 #include "admin/script.h"
@@ -35,6 +36,7 @@ enum {
 
 /* What the plan is made from. */
 struct site {
+	PGconn *conn;
 	const struct install_request *rq;
 	struct layout layout;
 	char *schema;
@@ -222,6 +224,18 @@ check_default_columns(const struct site *s, struct error *err)
 	return 0;
 }
 
+/* A table of another tool is mapped by another verb. */
+static void
+hint_adoption(const struct site *s, struct error *err)
+{
+	struct adopt_plan plan __attribute__((cleanup(adopt_plan_done))) = ADOPT_PLAN_INIT;
+	struct error none;
+
+	if (adopt_make_plan(s->conn, s->rq->layout.table, NULL, &plan, &none) == 0)
+		error_hint(err, "the table has layout \"%s\": \"pgoutboxctl adopt\" tells how to map it, and what it lacks",
+		           plan.layout->name);
+}
+
 static int
 plan_table(struct site *s, struct error *err)
 {
@@ -230,6 +244,7 @@ plan_table(struct site *s, struct error *err)
 	if (s->layout.facts.exists) {
 		if (layout_problems(&s->layout, &s->rq->layout, LAYOUT_TABLE, &problem, 1) > 0) {
 			*err = problem;
+			hint_adoption(s, err);
 			return -1;
 		}
 		return add_step(s, NULL, false, err, "table \"%s.%s\"", s->schema, s->table);
@@ -336,7 +351,7 @@ int
 install_make_plan(PGconn *conn, const struct install_request *rq, struct install_plan *ret_plan, struct error *err)
 {
 	struct install_plan plan = INSTALL_PLAN_INIT;
-	struct site s __attribute__((cleanup(site_done))) = {.rq = rq, .layout = LAYOUT_INIT, .plan = &plan};
+	struct site s __attribute__((cleanup(site_done))) = {.conn = conn, .rq = rq, .layout = LAYOUT_INIT, .plan = &plan};
 
 	if (look(conn, &s, err) != 0 || plan_schema(&s, err) != 0 || plan_table(&s, err) != 0 ||
 	    plan_registration(&s, err) != 0 || plan_index(&s, err) != 0 || plan_grants(&s, err) != 0 ||

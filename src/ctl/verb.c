@@ -13,6 +13,12 @@ const struct verb verbs[] = {
          "Creates schema pgoutbox, the outbox table if it is missing, the index that\n"
          "events are claimed by, and grants the daemon's role what it needs. What is\n"
          "there already is left alone.\n"},
+	{"adopt", "dpy", "[LAYOUT]", verb_adopt, "map the outbox table of another tool",
+         "Recognises the table of Debezium's outbox event router, Open Outbox, goharvest\n"
+         "or Eventuate Tram (debezium, open-outbox, goharvest, eventuate-tram), and prints\n"
+         "what to put into the configuration, and which columns the table lacks. They are\n"
+         "added with --yes only, and never where rows would have to be put into an order\n"
+         "by guess. Then run init. docs/migrate.md tells how to change over.\n"},
 	{"migrate", "d", NULL, verb_migrate, "bring schema pgoutbox to this program's version",
          "Brings what an older pgoutboxctl created to this program's version, in one\n"
          "transaction.\n"},

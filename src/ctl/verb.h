@@ -42,6 +42,7 @@ int verb_finish(int status);
 
 /* The verbs. */
 int verb_init(const struct arguments *args, const struct config *cfg);
+int verb_adopt(const struct arguments *args, const struct config *cfg);
 int verb_migrate(const struct arguments *args, const struct config *cfg);
 int verb_check_full(const struct arguments *args, const struct config *cfg);
 int verb_check(const struct arguments *args, const struct config *cfg);
