@@ -15,6 +15,8 @@
 #include "sink/redact.h"
 
 #define TRY_MS 500
+#define DOWN_MS 3000 /* brokers that refuse to be connected to for so long are not there */
+#define SETTINGS_MS 2000
 #define FATAL_MS 1000 /* an idempotent producer asks for its id as soon as a broker is there */
 
 struct look {
@@ -90,8 +92,9 @@ static void
 find_brokers(struct look *l)
 {
 	const struct rd_kafka_metadata *md;
+	int64_t down_us = clock_mono_us() + DOWN_MS * 1000;
 
-	while (!is_late(l) && !l->cluster->refused) {
+	while (!is_late(l) && !l->cluster->refused && (l->cluster->reason[0] == '\0' || clock_mono_us() < down_us)) {
 		if (rd_kafka_metadata(l->rk, 0, NULL, &md, left_ms(l, TRY_MS)) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			l->cluster->reached = true;
 			l->cluster->brokers = md->broker_cnt;
@@ -172,7 +175,8 @@ take_settings(struct cluster_topic *t, const rd_kafka_ConfigResource_t *resource
 }
 
 /* One topic a question, so that one that may not be described hides no other. */
-static void
+/* Whether there was an answer. */
+static bool
 look_at_settings(struct look *l, struct cluster_topic *t)
 {
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(l->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
@@ -180,37 +184,41 @@ look_at_settings(struct look *l, struct cluster_topic *t)
 	const rd_kafka_ConfigResource_t **found;
 	char reason[128];
 	size_t count;
+	bool answered;
 
-	rd_kafka_AdminOptions_set_request_timeout(options, left_ms(l, 5000), reason, sizeof(reason));
+	rd_kafka_AdminOptions_set_request_timeout(options, left_ms(l, SETTINGS_MS), reason, sizeof(reason));
 	rd_kafka_DescribeConfigs(l->rk, &resource, 1, options, l->queue);
 	rd_kafka_ConfigResource_destroy(resource);
 	rd_kafka_AdminOptions_destroy(options);
 	while (l->answer == NULL && !is_late(l))
 		hear(l, left_ms(l, 100));
 	if (l->answer == NULL)
-		return;
-	if (rd_kafka_event_error(l->answer) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		return false;
+	answered = rd_kafka_event_error(l->answer) == RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (answered) {
 		found = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(l->answer), &count);
 		if (count == 1 && rd_kafka_ConfigResource_error(found[0]) == RD_KAFKA_RESP_ERR_NO_ERROR)
 			take_settings(t, found[0]);
 	}
 	rd_kafka_event_destroy(l->answer);
 	l->answer = NULL;
+	return answered;
 }
 
 static void
 look(struct look *l, struct cluster_topic topics[], size_t count)
 {
 	int64_t begun_us = clock_mono_us();
+	bool answered = true;
 
 	find_brokers(l);
 	if (!l->cluster->reached)
 		return;
 	for (size_t i = 0; i < count; i++)
 		look_at_topic(l, &topics[i]);
-	for (size_t i = 0; i < count && !is_late(l); i++)
+	for (size_t i = 0; i < count && answered; i++)
 		if (topics[i].state == CLUSTER_TOPIC_FOUND)
-			look_at_settings(l, &topics[i]);
+			answered = look_at_settings(l, &topics[i]);
 	while (l->cluster->fatal[0] == '\0' && clock_mono_us() < begun_us + FATAL_MS * 1000)
 		hear(l, 50);
 }

@@ -125,7 +125,7 @@ test_database(void)
 	SANDBOX(sb);
 	char *output;
 
-	init(&sb, "  topic: events\n");
+	init(&sb, "");
 	sandbox_exec(sb.db,
 	             "REVOKE INSERT ON pgoutbox.parked FROM %s; ALTER ROLE %s CONNECTION LIMIT 5;"
 	             "ALTER TABLE outbox_events SET (autovacuum_enabled = false);"
