@@ -160,10 +160,17 @@ if wanted sanitizers; then
 fi
 
 headline "Tests"
-if wanted unit; then
+# Those without a server and those on PostgreSQL spend most of their time waiting, so they do it together.
+together() {
+	step "programs of the tests" 600 make -C "$workshop/$2" -j2 pg-programs &&
+		check "$1" 900 "$2" "$support/side-by-side" "make -k check" "'$support/with-postgres' make -k run-pg"
+}
+
+if wanted unit && wanted pg; then
+	together "unit, mock and PostgreSQL" gcc
+elif wanted unit; then
 	check "unit and mock" 600 gcc make -k check
-fi
-if wanted pg; then
+elif wanted pg; then
 	check "on PostgreSQL" 600 gcc "$support/with-postgres" make -k check-pg
 fi
 if wanted e2e; then
@@ -177,7 +184,6 @@ if wanted chaos; then
 	check "chaos" 600 gcc make check-chaos NODES=3 SECONDS=75 CHAOS="--seed 1"
 fi
 if wanted sanitizers; then
-	check "unit and mock with sanitizers" 900 clang make -k check
-	check "on PostgreSQL with sanitizers" 900 clang "$support/with-postgres" make -k check-pg
+	together "unit, mock, PostgreSQL, sanitizers" clang
 fi
 finish

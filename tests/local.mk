@@ -299,9 +299,12 @@ EXTRA_DIST += \
 	tests/with-kafka \
 	tests/with-postgres
 
-# PG_TESTS=tests/pg/test_x, or E2E_TESTS, on the command line runs some of them. The last two run what e2e-programs has built.
-.PHONY: check-pg check-e2e e2e-programs run-e2e-calm run-e2e-rough
+# PG_TESTS=tests/pg/test_x, or E2E_TESTS, on the command line runs some of them. The targets run-... run what pg-programs and e2e-programs have built.
+.PHONY: check-pg check-e2e pg-programs e2e-programs run-pg run-e2e-calm run-e2e-rough
+pg-programs: all $(check_LIBRARIES) $(check_PROGRAMS) $(PG_TESTS)
 e2e-programs: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
+run-pg:
+	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-pg $(PG_TESTS)
 run-e2e-calm:
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-e2e-calm $(E2E_CALM)
 run-e2e-rough:
