@@ -142,6 +142,7 @@ E2E_CALM = \
 	tests/e2e/test_holds \
 	tests/e2e/test_http \
 	tests/e2e/test_late \
+	tests/e2e/test_layouts \
 	tests/e2e/test_limits \
 	tests/e2e/test_mapping \
 	tests/e2e/test_network \
