@@ -167,6 +167,14 @@ exec_text(PGconn *conn, const struct buf *sql, const char *doing, struct error *
 }
 
 static int
+must_own(struct error *err)
+{
+	if (strstr(err->message, "(SQLSTATE 42501)") != NULL)
+		error_hint(err, "connect by --database as the table's owner or a superuser");
+	return -1;
+}
+
+static int
 add_in_transaction(PGconn *conn, const struct adopt_plan *plan, struct error *err)
 {
 	struct buf lock __attribute__((cleanup(buf_done))) = BUF_INIT;
@@ -175,15 +183,16 @@ add_in_transaction(PGconn *conn, const struct adopt_plan *plan, struct error *er
 
 	add_lock(plan, &lock);
 	add_columns(plan, &alter);
-	if (exec_text(conn, &lock, "could not lock the table", err) != 0 ||
-	    look_for_leftover(conn, plan, &leftover, err) != 0)
+	if (exec_text(conn, &lock, "could not lock the table", err) != 0)
+		return must_own(err);
+	if (look_for_leftover(conn, plan, &leftover, err) != 0)
 		return -1;
 	if (leftover) {
 		error_set(err, ERR_CONFIG, "table \"%s\" holds %s", plan->relation, plan->layout->leftover_what);
 		return error_hint(err, "%s", plan->layout->leftover_hint);
 	}
 	if (exec_text(conn, &alter, "could not add what the table lacks", err) != 0)
-		return -1;
+		return must_own(err);
 	return conn_exec(conn, "COMMIT", "could not commit", err);
 }
 

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "admin/target.h"
+#include "config/expand.h"
 #include "config/quote.h"
 #include "ctl/verb.h"
 
@@ -43,6 +44,17 @@ add_line(struct buf *out, const char *indent, const char *name, const char *valu
 	buf_add_char(out, '\n');
 }
 
+/* Variables are expanded in all values but that of the topic. */
+static void
+add_table(struct buf *out, const char *indent, const char *table)
+{
+	struct buf escaped __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	expand_escape(table, &escaped);
+	add_line(out, indent, "table", buf_str(&escaped));
+	out->failed |= buf_failed(&escaped);
+}
+
 /* As the section outbox, or as one entry of the list where there are several. */
 static void
 add_configuration(const struct known_layout *layout, const char *table, bool several, struct buf *out)
@@ -50,7 +62,7 @@ add_configuration(const struct known_layout *layout, const char *table, bool sev
 	const char *indent = several ? "    " : "  ";
 
 	buf_add_str(out, several ? "outboxes:\n" : "outbox:\n");
-	add_line(out, several ? "  - " : "  ", "table", table);
+	add_table(out, several ? "  - " : "  ", table);
 	if (several)
 		add_line(out, indent, "topic", layout->topic);
 	buf_printf(out, "%ssettle: %s\n%scolumns:\n", indent, layout->settle_delete ? "delete" : "mark", indent);

@@ -97,7 +97,7 @@ take_over(const char *create, const char *layout, int added, const char *first_l
 static void
 test_debezium(void)
 {
-	take_over(FOREIGN_DEBEZIUM("foreign_one"), "debezium", 1,
+	take_over(FOREIGN_DEBEZIUM("foreign_one"), "debezium", 2,
 	          "# table public.foreign_one has layout \"debezium\", that of Debezium's outbox event router\n"
 	          "# it lacks pgoutbox_id: ");
 }
@@ -201,10 +201,29 @@ test_writer_at_work(void)
 	TAP_INT(columns_added(&sb), 0);
 	sandbox_exec(sb.db, "DELETE FROM foreign_one");
 	SANDBOX_MUST(adopt_run(sb.db, &plan, &err), &err);
-	TAP_INT(columns_added(&sb), 1);
+	TAP_INT(columns_added(&sb), 2);
 }
 
 /* --- tables that are not taken --- */
+
+static void
+test_role_that_may_not(void)
+{
+	SANDBOX(sb);
+	struct adopt_plan plan __attribute__((cleanup(adopt_plan_done))) = ADOPT_PLAN_INIT;
+	PGconn *role __attribute__((cleanup(db_close))) = sandbox_open(sb.role);
+	struct error err = {0};
+
+	sandbox_exec(sb.db, "%s; GRANT SELECT ON foreign_one TO %s", FOREIGN_DEBEZIUM("foreign_one"), sb.name);
+	SANDBOX_MUST(adopt_make_plan(role, "foreign_one", NULL, &plan, &err), &err);
+	TAP_INT(adopt_run(role, &plan, &err), -1);
+	TAP_INT(err.kind, ERR_CONFIG);
+	TAP_STR(err.hint, "connect by --database as the table's owner or a superuser");
+	sandbox_exec(sb.db, "GRANT UPDATE ON foreign_one TO %s", sb.name);
+	TAP_INT(adopt_run(role, &plan, &err), -1);
+	TAP_HAS(err.message, "must be owner of table foreign_one");
+	TAP_STR(err.hint, "connect by --database as the table's owner or a superuser");
+}
 
 static void
 test_refusals(void)
@@ -225,6 +244,23 @@ test_refusals(void)
 	expect(&sb, EX_CONFIG, "\"foreign_one\" is not a table", "adopt", NULL, NULL);
 	sandbox_exec(sb.db, "DROP VIEW foreign_one; CREATE TABLE foreign_one (id uuid) PARTITION BY HASH (id)");
 	expect(&sb, EX_CONFIG, "\"foreign_one\" is a partitioned table", "adopt", NULL, NULL);
+}
+
+/* What is printed is read back as the table that it is about, whatever its name. */
+static void
+test_odd_name(void)
+{
+	SANDBOX(sb);
+	char *lines;
+
+	sandbox_exec(sb.db, "%s", "CREATE SCHEMA \"Old\"; " FOREIGN_DEBEZIUM("\"Old\".\"out ${HOME} \"\"box\""));
+	write_config(&sb, "outbox:\n  table: '\"Old\".\"out $${HOME} \"\"box\"'\n");
+	lines = run(&sb, EX_OK, "adopt", "--yes", NULL);
+	write_config(&sb, lines);
+	expect(&sb, EX_OK, "# the table has all it needs", "adopt", NULL, NULL);
+	expect(&sb, EX_OK, "done", "init", NULL, NULL);
+	expect(&sb, EX_OK, "is ready for role", "check", NULL, NULL);
+	free(lines);
 }
 
 static void
@@ -256,7 +292,9 @@ main(void)
 	tap_test("rows that nothing puts into an order are not numbered", test_rows_of_unknown_order);
 	tap_test("rows with an order of their own stay", test_rows_in_order);
 	tap_test("a writer at work is waited for, and not for ever", test_writer_at_work);
+	tap_test("a role that may not is told which may", test_role_that_may_not);
 	tap_test("other tables, other names, other types", test_refusals);
+	tap_test("a name that needs quotes", test_odd_name);
 	tap_test("a domain counts as what it is made of", test_domains);
 	status = tap_run();
 	unlink(config_path);
