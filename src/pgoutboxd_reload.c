@@ -24,7 +24,7 @@ tell_failed(const struct config *cfg, const struct config_problems *problems, co
 }
 
 int
-pgoutboxd_reload(struct config *cfg, const struct log *log, struct buf *waiting)
+pgoutboxd_reload(struct config *cfg, bool log_format_given, const struct log *log, struct buf *waiting)
 {
 	struct buf taken __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config_problems problems = CONFIG_PROBLEMS_INIT;
@@ -35,6 +35,8 @@ pgoutboxd_reload(struct config *cfg, const struct log *log, struct buf *waiting)
 	if (rc != 0) {
 		tell_failed(cfg, &problems, log);
 	} else {
+		if (log_format_given)
+			next.log.format = cfg->log.format;
 		config_reload(cfg, &next, &taken, waiting);
 		log_write(log, LOG_NOTICE, "reloaded", "the configuration was read again: %s",
 		          taken.len > 0 ? buf_str(&taken) : "nothing has changed that could at once");

@@ -7,7 +7,7 @@
 
 /* Reads the file anew and takes over what may change at once; the log says what is wrong with it, or what was taken. What
  * takes a restart is appended to waiting, for the caller to add to and to tell. -1: the file is not good, and nothing has
- * changed. Blocks on files only. */
-int pgoutboxd_reload(struct config *cfg, const struct log *log, struct buf *waiting) __attribute__((warn_unused_result));
+ * changed. log_format_given: by the command line, so the file's does not count. Blocks on files only. */
+int pgoutboxd_reload(struct config *cfg, bool log_format_given, const struct log *log, struct buf *waiting) __attribute__((warn_unused_result));
 
 #endif

@@ -111,7 +111,7 @@ reload(struct daemon *d)
 	struct error err;
 
 	notify_reloading(d->notify);
-	if (pgoutboxd_reload(d->cfg, &d->log, &waiting) != 0) {
+	if (pgoutboxd_reload(d->cfg, d->log_format >= 0, &d->log, &waiting) != 0) {
 		count_reload(d, METRIC_RESULT_FAILED);
 		webhook_tell(d->webhook, WEBHOOK_NEWS(WEBHOOK_RELOAD_FAILED, .reason = "the configuration is not good; the log says why"));
 	} else {

@@ -301,18 +301,19 @@ EXTRA_DIST += \
 	tests/with-postgres
 
 # PG_TESTS=tests/pg/test_x, or E2E_TESTS, on the command line runs some of them. The targets run-... run what pg-programs and e2e-programs have built.
+# Such rules want all-am and not all, here and below: all makes the same in a make of its own, at the same time.
 .PHONY: check-pg check-e2e pg-programs e2e-programs run-pg run-e2e-calm run-e2e-rough
-pg-programs: all $(check_LIBRARIES) $(check_PROGRAMS) $(PG_TESTS)
-e2e-programs: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
+pg-programs: all-am $(check_LIBRARIES) $(check_PROGRAMS) $(PG_TESTS)
+e2e-programs: all-am $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
 run-pg:
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-pg $(PG_TESTS)
 run-e2e-calm:
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-e2e-calm $(E2E_CALM)
 run-e2e-rough:
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list run-e2e-rough $(E2E_ROUGH)
-check-pg: all $(check_LIBRARIES) $(PG_TESTS)
+check-pg: all-am $(check_LIBRARIES) $(PG_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-pg $(PG_TESTS)
-check-e2e: all $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
+check-e2e: all-am $(check_LIBRARIES) $(E2E_VARIANTS) $(E2E_TESTS)
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" $(SHELL) $(srcdir)/tests/run-list check-e2e $(E2E_TESTS)
 
 # The servers' versions; what each has to be fetched with is in tests/support. All of it takes half an hour.
@@ -322,7 +323,7 @@ matrix: e2e-programs $(PG_TESTS)
 	@$(RUN_MATRIX) --test-name matrix --log-file tests/matrix.log --trs-file tests/matrix.trs -- \
 		$(srcdir)/tests/matrix $(VERSIONS) -- $(VERSIONS_TESTS)
 	@! grep -E '^:test-result: (FAIL|ERROR|XPASS)' tests/matrix.trs
-check-versions: all $(check_LIBRARIES) tests/e2e/test_versions
+check-versions: all-am $(check_LIBRARIES) tests/e2e/test_versions
 	@$(RUN_MATRIX) --test-name versions --log-file tests/versions.log --trs-file tests/versions.trs -- \
 		$(srcdir)/tests/matrix --skip-missing 4.3.1:14,18 -- tests/e2e/test_versions
 	@! grep -E '^:test-result: (FAIL|ERROR|XPASS)' tests/versions.trs
@@ -337,21 +338,21 @@ CHAOS_SERVERS = \
 	$(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka -n $(NODES) -p broker.heartbeat.interval.ms=1000 \
 	-l RELAY1:PLAINTEXT:proxied -l RELAY2:PLAINTEXT:proxied
 .PHONY: chaos check-chaos
-chaos: all $(check_LIBRARIES) tests/chaos/chaos
+chaos: all-am $(check_LIBRARIES) tests/chaos/chaos
 	@$(CHAOS_SERVERS) tests/chaos/chaos
-check-chaos: all $(check_LIBRARIES) tests/chaos/chaos tests/e2e/test_brokers
+check-chaos: all-am $(check_LIBRARIES) tests/chaos/chaos tests/e2e/test_brokers
 	@TAP_DRIVER="$(LOG_DRIVER)" $(CHAOS_SERVERS) $(SHELL) $(srcdir)/tests/run-list check-chaos tests/chaos/chaos tests/e2e/test_brokers
 CLEANFILES += $(EXTRA_PROGRAMS) tests/chaos/chaos.log tests/chaos/chaos.trs $(PG_TESTS:=.log) $(PG_TESTS:=.trs) $(E2E_TESTS:=.log) $(E2E_TESTS:=.trs)
 
 # Each call of libpq, librdkafka and the allocator fails once; test.sh takes a sample. Some ten minutes.
 .PHONY: sweep
-sweep: all $(check_LIBRARIES) $(E2E_VARIANTS) tests/e2e/test_sweep
+sweep: all-am $(check_LIBRARIES) $(E2E_VARIANTS) tests/e2e/test_sweep
 	@srcdir='$(srcdir)' TAP_DRIVER="$(LOG_DRIVER)" PGOUTBOX_SWEEP_RUNS=all $(srcdir)/tests/with-postgres \
 		$(srcdir)/tests/with-kafka $(SHELL) $(srcdir)/tests/run-list sweep tests/e2e/test_sweep
 
 # SOAK=-t 600 makes it shorter; see tests/soak/soak.
 .PHONY: soak
-soak: all tests/support/outbox-writer tests/support/outbox-audit
+soak: all-am tests/support/outbox-writer tests/support/outbox-audit
 	srcdir='$(srcdir)' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka $(srcdir)/tests/soak/soak $(SOAK)
 
 # How much of src/ the tests run, from a build of its own for gcov (GCOV=gcov-13 where CC=gcc-13), which is of a copy, so that
@@ -379,6 +380,6 @@ clean-local:
 VALGRIND = valgrind --quiet --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible \
 	--error-exitcode=99 --num-callers=30 --suppressions=$(abs_srcdir)/tests/valgrind.supp
 .PHONY: valgrind
-valgrind: all tests/support/outbox-writer tests/support/outbox-audit
+valgrind: all-am tests/support/outbox-writer tests/support/outbox-audit
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS) $(MOCK_TESTS)' LOG_COMPILER='$(VALGRIND)'
 	srcdir='$(srcdir)' VALGRIND='$(VALGRIND)' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka $(srcdir)/tests/valgrind-e2e

@@ -306,27 +306,46 @@ advance(struct walk *w, size_t end, int64_t looked, int64_t last_id)
 		w->at++;
 }
 
+static int64_t
+replayed(const PGresult *res)
+{
+	int64_t count = 0;
+
+	for (int row = 0; row < PQntuples(res); row++)
+		if (strcmp(PQgetvalue(res, row, 2), "sent") == 0)
+			count += number(res, row, 4);
+	return count;
+}
+
 static int
-take_step(PGconn *conn, const struct buf *sql, struct walk *w, struct replay_report *r, struct error *err)
+take_step(PGconn *conn, const struct buf *sql, struct walk *w, PGresult **ret_res, struct error *err)
 {
 	struct buf from __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct buf to __attribute__((cleanup(buf_done))) = BUF_INIT;
-	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 	size_t end = bind_ranges(w, &from, &to);
 
 	if (buf_failed(&from) || buf_failed(&to))
 		return error_set(err, ERR_RETRY, "out of memory");
 	w->values[P_FROM] = buf_str(&from);
 	w->values[P_TO] = buf_str(&to);
-	if (conn_ask(conn, sql, w->params, w->values, "could not offer the events again", &res, err) != 0)
+	if (conn_ask(conn, sql, w->params, w->values, "could not offer the events again", ret_res, err) != 0)
 		return -1;
+	w->last_id = number(*ret_res, 0, 1);
+	advance(w, end, number(*ret_res, 0, 0), w->last_id);
+	return 0;
+}
+
+/* All of it is counted, even where memory is too short for the names of topics. */
+static int
+take_report(struct replay_report *r, const PGresult *res, struct error *err)
+{
+	int rc = 0;
+
 	r->looked += number(res, 0, 0);
-	w->last_id = number(res, 0, 1);
-	advance(w, end, number(res, 0, 0), number(res, 0, 1));
 	for (int row = 0; row < PQntuples(res); row++)
 		if (!PQgetisnull(res, row, 2) && take_group(r, res, row, err) != 0)
-			return -1;
-	return 0;
+			rc = -1;
+	return rc;
 }
 
 /* What a step did is noted with it. */
@@ -355,14 +374,15 @@ walk(PGconn *conn, const struct layout *lo, const struct buf *sql, const struct 
      struct replay_report *r, struct error *err)
 {
 	while (w->at < w->count) {
-		int64_t begun_us = clock_mono_us(), before = r->count;
+		PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
+		int64_t begun_us = clock_mono_us();
 		int rc = conn_exec(conn, PACE_BEGIN, "could not begin", err);
 
 		if (rc == 0)
-			rc = take_step(conn, sql, w, r, err);
+			rc = take_step(conn, sql, w, &res, err);
 		if (rc == 0)
-			rc = note(conn, lo, rq, r->count - before, w->last_id, err);
-		if (pace_end(conn, rc, err) != 0)
+			rc = note(conn, lo, rq, replayed(res), w->last_id, err);
+		if (pace_end(conn, rc, err) != 0 || take_report(r, res, err) != 0)
 			return -1;
 		if (rq->progress != NULL)
 			rq->progress(rq->ctx, r);

@@ -252,6 +252,33 @@ test_prune(void)
 	expect(EX_CONFIG, "permission denied", ARGS("prune", "--older-than", "1s"));
 }
 
+/* Fails a step as it commits, the second one: what it would have done is not counted. */
+static void
+test_lost_commit(void)
+{
+	SANDBOX(sb);
+	char *output;
+
+	write_config(&sb, "  lanes: 2\n");
+	free(run(EX_OK, ARGS("init")));
+	sandbox_exec(sb.db, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, sent_at)"
+	                    " SELECT 'o', n::text, 't', now() - interval '1 day' FROM generate_series(1, 2500) n;"
+	                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''too late''; END';"
+	                    "CREATE CONSTRAINT TRIGGER late AFTER UPDATE OR DELETE ON outbox_events DEFERRABLE INITIALLY DEFERRED"
+	                    " FOR EACH ROW WHEN (OLD.id = 1500) EXECUTE FUNCTION refuse()");
+	output = run(EX_CONFIG, ARGS("replay", "--yes", "--since", "2000-01-01"));
+	TAP_HAS(output, "too late");
+	TAP_HAS(output, "1000 events were made unsent before this:\n");
+	free(output);
+	TAP_INT(UNSENT(sb.db), 1000);
+	TAP_INT(sandbox_int(sb.db, "SELECT sum((detail ->> 'events')::int) FROM pgoutbox.audit WHERE verb = 'replay'"), 1000);
+	sandbox_exec(sb.db, "UPDATE outbox_events SET sent_at = now() - interval '1 day' WHERE sent_at IS NULL");
+	output = run(EX_CONFIG, ARGS("prune", "--older-than", "1h"));
+	TAP_HAS(output, "1000 rows were deleted before this:\n");
+	free(output);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 1500);
+}
+
 int
 main(void)
 {
@@ -268,6 +295,7 @@ main(void)
 	tap_test("the header that marks them", test_headers);
 	tap_test("many, step by step", test_many);
 	tap_test("prune", test_prune);
+	tap_test("a step that fails as it commits is not counted", test_lost_commit);
 	status = tap_run();
 	unlink(config_path);
 	unlink(ids_path);

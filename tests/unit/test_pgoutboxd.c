@@ -50,16 +50,23 @@ teardown(void)
 }
 
 static void
-start_daemon(const char *outbox_lines, const char *argument)
+write_file(const char *more_lines)
 {
-	const char *const argv[] = {"./pgoutboxd", "-c", config_path, argument, NULL};
 	FILE *f = fopen(config_path, "w");
-	struct error err;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	fprintf(f, "database:\n  conninfo: \"host=%s dbname=app user=pgoutboxd\"\nkafka:\n  brokers: \"127.0.0.1:1\"\n"
-	        "http:\n  listen: off\n%s", directory, outbox_lines);
+	        "http:\n  listen: off\n%s", directory, more_lines);
 	fclose(f);
+}
+
+static void
+start_daemon(const char *more_lines, const char *argument)
+{
+	const char *const argv[] = {"./pgoutboxd", "-c", config_path, argument, NULL};
+	struct error err;
+
+	write_file(more_lines);
 	TAP_INT_FATAL(proc_start(&daemon_proc, log_path, argv, &err), 0);
 }
 
@@ -173,6 +180,42 @@ says_what_runs(void)
 	free(text);
 }
 
+/* The file's format does not count where the command line has one, whatever it was or becomes. */
+static void
+a_reload_leaves_the_form_alone(void)
+{
+	char text[512];
+	char *log;
+	struct error err;
+
+	start_daemon("log:\n  format: logfmt\n", "--log-format=json");
+	CU_ASSERT_FATAL(told("READY=1", text));
+	proc_signal(&daemon_proc, SIGHUP);
+	TAP_INT_FATAL(proc_wait_text(&daemon_proc, "nothing has changed that could at once", 30000, &err), 0);
+	write_file("log:\n  format: json\n  level: warning\n");
+	proc_signal(&daemon_proc, SIGHUP);
+	TAP_INT_FATAL(proc_wait_text(&daemon_proc, "read again: log.level=warning", 30000, &err), 0);
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+	log = proc_log_text(&daemon_proc);
+	CU_ASSERT_PTR_NULL(strstr(log, "reload-needs-restart"));
+	free(log);
+}
+
+/* Without one it counts. */
+static void
+a_reload_tells_of_another_form(void)
+{
+	char text[512];
+	struct error err;
+
+	start_daemon("", NULL);
+	CU_ASSERT_FATAL(told("READY=1", text));
+	write_file("log:\n  format: json\n");
+	proc_signal(&daemon_proc, SIGHUP);
+	TAP_INT_FATAL(proc_wait_text(&daemon_proc, "at the next start: log.format", 30000, &err), 0);
+	TAP_INT(proc_terminate(&daemon_proc, 30000), 0);
+}
+
 static void
 knows_two_forms(void)
 {
@@ -208,6 +251,8 @@ main(void)
 	tap_test("asks for the time that a drain may take", asks_for_the_time_to_drain);
 	tap_test("a loop that hangs pings the watchdog no more", a_loop_that_hangs_pings_no_more);
 	tap_test("says what runs, as the command line wants it", says_what_runs);
+	tap_test("a reload leaves the command line's form of the log alone", a_reload_leaves_the_form_alone);
+	tap_test("a reload tells of another form of the log", a_reload_tells_of_another_form);
 	tap_test("knows two forms of the log", knows_two_forms);
 	return tap_run();
 }
