@@ -129,6 +129,15 @@ holds_any(const struct holds *hs)
 	return hs->count > 0;
 }
 
+bool
+holds_trouble(const struct holds *hs)
+{
+	for (const struct hold *h = hs->table; h != NULL; h = h->hh.next)
+		if (in_trouble(h) || !h->paused)
+			return true;
+	return false;
+}
+
 static bool
 awaited(const struct hold *h)
 {

@@ -35,6 +35,7 @@ enum { HOLDS_WHOLE = -1 }; /* the partition of a hold on a whole topic */
 
 void holds_done(struct holds *hs);
 bool holds_any(const struct holds *hs);
+bool holds_trouble(const struct holds *hs); /* any but those that an operator ordered */
 
 /* An event must wait if it is for a held topic or partition (-1 = not known): true, and its id is remembered for the lane. */
 bool holds_block(struct holds *hs, int lane, const char *topic, int32_t partition, int64_t id);

@@ -606,7 +606,7 @@ pipe_detached(const struct pipe *p)
 bool
 pipe_busy(const struct pipe *p)
 {
-	return pipe_owned(p) && (p->batch != NULL || p->rung);
+	return pipe_owned(p) && (p->batch != NULL || (p->rung && !p->paused));
 }
 
 bool

@@ -101,16 +101,16 @@ on_failed(void *ctx, const struct error *err)
 		fail(r, err);
 }
 
-/* Where this relay is alone, nothing is held and nothing parked, whatever waits in the table could be sent. */
+/* Where this relay is alone, and nothing is held, parked or paused, whatever waits in the table could be sent. */
 static bool
 has_work(const struct relay *r, const struct crew_count *n, uint64_t sent)
 {
 	bool all_ours = r->members_known && r->members.relays == 1 && n->owned == r->crew.count;
 
-	if (holds_any(&r->holds))
+	if (holds_trouble(&r->holds))
 		return false;
-	return n->busy > 0 ||
-	       (all_ours && r->members.parked == 0 && r->upkeep.pending > 0 && r->upkeep.pending_after == sent);
+	return n->busy > 0 || (all_ours && r->members.parked == 0 && r->pausing.now.count == 0 && r->upkeep.pending > 0 &&
+	                       r->upkeep.pending_after == sent);
 }
 
 static void

@@ -306,6 +306,83 @@ test_a_mute_topic_is_tried_again_when_nothing_is_kept_any_more(void)
 	TAP_INT(gauges[METRIC_TOPICS_HELD], 0);
 }
 
+/* An operator's hold: nobody tries, and each lane looks again from what it passed by. */
+static void
+test_paused(void)
+{
+	struct probe probe;
+
+	holds_pause(&hs, "t", now_us);
+	holds_pause(&hs, "t", now_us);
+	CU_ASSERT_TRUE(holds_any(&hs));
+	CU_ASSERT_FALSE(holds_trouble(&hs));
+	TAP_INT(gauges[METRIC_TOPICS_HELD], 0);
+	CU_ASSERT_TRUE(holds_block(&hs, 1, "t", 3, 70));
+	CU_ASSERT_TRUE(holds_block(&hs, 1, "t", -1, 60));
+	CU_ASSERT_FALSE(holds_block(&hs, 1, "u", 3, 70));
+	holds_accept(&hs, "t", false); /* what was on its way */
+	CU_ASSERT_TRUE(holds_block(&hs, 1, "t", 3, 80));
+	CU_ASSERT(holds_due(&hs, 1) == CLOCK_NEVER);
+	CU_ASSERT_FALSE(holds_probe(&hs, 1, now_us + 1000000000, &probe));
+	CU_ASSERT(holds_look_from(&hs, 1, &gently) == INT64_MAX);
+	holds_resume(&hs, "u");
+	TAP_INT(told, 0);
+	holds_resume(&hs, "t");
+	TAP_INT(told, 1);
+	CU_ASSERT_TRUE(holds_block(&hs, 1, "t", 3, 90)); /* not before it has looked again */
+	CU_ASSERT_FALSE(holds_block(&hs, 2, "t", 3, 90));
+	CU_ASSERT(holds_due(&hs, 1) == 0);
+	CU_ASSERT(holds_look_from(&hs, 1, &gently) == 60);
+	CU_ASSERT_FALSE(gently);
+	CU_ASSERT_FALSE(holds_any(&hs));
+	holds_resume(&hs, "t");
+	holds_pause(&hs, "t", now_us);
+	holds_resume(&hs, "t"); /* nobody passed by anything */
+	CU_ASSERT_FALSE(holds_any(&hs));
+	TAP_INT(told, 1);
+	TAP_INT(logged, 0);
+}
+
+/* It refuses besides: not tried while it is paused, and held still when it is not any more. */
+static void
+test_paused_and_refused(void)
+{
+	struct probe probe;
+
+	holds_pause(&hs, "t", now_us);
+	refuse(0, "t", 40);
+	CU_ASSERT_TRUE(holds_trouble(&hs));
+	TAP_INT(gauges[METRIC_TOPICS_HELD], 1);
+	now_us += PROBE_MAX_MS * 1000;
+	CU_ASSERT(holds_due(&hs, 0) == CLOCK_NEVER);
+	CU_ASSERT_FALSE(holds_probe(&hs, 0, now_us, &probe));
+	holds_resume(&hs, "t");
+	TAP_INT(told, 0);
+	CU_ASSERT_TRUE(holds_block(&hs, 1, "t", 3, 90));
+	CU_ASSERT_TRUE_FATAL(holds_probe(&hs, 0, now_us, &probe));
+	TAP_INT(probe.from_id, 40);
+	holds_pause(&hs, "t", now_us);
+	holds_accept(&hs, "t", true); /* the topic would, the operator would not */
+	CU_ASSERT_FALSE(holds_trouble(&hs));
+	CU_ASSERT_TRUE(holds_block(&hs, 2, "t", 3, 91));
+	holds_resume(&hs, "t");
+	TAP_INT(told, 1);
+	CU_ASSERT(holds_look_from(&hs, 0, &gently) == 40);
+	CU_ASSERT(holds_look_from(&hs, 2, &gently) == 91);
+}
+
+/* Asked for again with each look at the database. */
+static void
+test_paused_without_memory(void)
+{
+	calloc_fails = true;
+	holds_pause(&hs, "t", now_us);
+	CU_ASSERT_FALSE(holds_block(&hs, 0, "t", 3, 1));
+	calloc_fails = false;
+	holds_pause(&hs, "t", now_us);
+	CU_ASSERT_TRUE(holds_block(&hs, 0, "t", 3, 1));
+}
+
 int
 main(void)
 {
@@ -320,6 +397,9 @@ main(void)
 	tap_test("a whole topic keeps events", test_mute);
 	tap_test("a mute topic refuses", test_mute_then_refused);
 	tap_test("without memory there is no hold", test_no_memory);
+	tap_test("a topic is paused", test_paused);
+	tap_test("a paused topic refuses", test_paused_and_refused);
+	tap_test("a topic is paused once there is memory", test_paused_without_memory);
 	tap_test("described", test_described);
 	tap_test("a mute topic is tried again when nothing is kept any more",
 	         test_a_mute_topic_is_tried_again_when_nothing_is_kept_any_more);

@@ -108,6 +108,76 @@ test_settle_falls_short(void)
 	world_end();
 }
 
+/* What is under way is finished; then no claim and no transaction, however often it rings, but a word now and then. */
+static void
+test_paused(void)
+{
+	int64_t claims, turns;
+
+	begin(POISON_BLOCK_KEY);
+	insert_many(60, 1);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_HOLDING);
+	pipe_pause(world.pipe, true);
+	CU_ASSERT_TRUE(pipe_busy(world.pipe));
+	claims = world.claims;
+	report_all(SEND_OK);
+	TAP_INT(world.lane.turn.claim_rows, 0);
+	lane_answers();
+	TAP_INT(world.lane.state, LANE_IDLE);
+	TAP_INT(unsent(), 60 - ROWS_MIN);
+	CU_ASSERT_FALSE(world.lane.open_transaction);
+	turns = world.turns;
+	pipe_ring(world.pipe, false);
+	run_ms(4 * SESSION_MS);
+	TAP_INT(world.claims, claims);
+	TAP_INT(unsent(), 60 - ROWS_MIN);
+	CU_ASSERT(world.turns > turns + 4);
+	CU_ASSERT_FALSE(pipe_busy(world.pipe));
+	pipe_pause(world.pipe, false);
+	CU_ASSERT(world.lane.turn.claim_rows > 0);
+	run_ms(10);
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+/* Also where there was nothing to do when the pause began, and its lane is taken only during it. */
+static void
+test_paused_from_the_start(void)
+{
+	world_begin(POISON_BLOCK_KEY, 1000, 1);
+	pipe_pause(world.pipe, true);
+	open_lane();
+	insert_many(10, 1);
+	run_ms(1000);
+	TAP_INT(unsent(), 10);
+	TAP_INT(world.claims, 0);
+	pipe_pause(world.pipe, false);
+	run_ms(10);
+	TAP_INT(unsent(), 0);
+	world_end();
+}
+
+/* A topic's events wait, in order; the others of the lane flow. */
+static void
+test_topic_paused(void)
+{
+	begin(POISON_BLOCK_KEY);
+	holds_pause(&world.holds, "t1", world.now_us);
+	for (int i = 0; i < 100; i++) {
+		insert_many(1, 1);
+		insert_many(1, 2);
+	}
+	run_ms(20000);
+	TAP_INT(unsent(), 100);
+	CU_ASSERT_FALSE(pipe_busy(world.pipe));
+	holds_resume(&world.holds, "t1");
+	run_ms(10);
+	TAP_INT(unsent(), 0);
+	TAP_INT(world.counted[METRIC_EVENTS_OVERTAKEN], 0);
+	world_end();
+}
+
 static const char *
 described(struct buf *text)
 {
@@ -1543,6 +1613,9 @@ main(void)
 	tap_test("reports during a ping are settled", test_report_during_ping);
 	tap_test("an outage at the send refuses the rest", test_outage_at_send);
 	tap_test("pauses grow and end", test_backoff);
+	tap_test("paused by an operator", test_paused);
+	tap_test("paused before the lane is taken", test_paused_from_the_start);
+	tap_test("a topic is paused by an operator", test_topic_paused);
 	tap_test("a new producer: claimed again", test_rebuilt);
 	tap_test("claims grow and shrink", test_rows_grow_and_shrink);
 	tap_test("a topic that refuses: the others go on", test_topic_held);
