@@ -33,6 +33,7 @@ static const char *const files[] = {
 static const char *const kits[] = {
 	"kit-idempotency.sql",
 	"kit-inbox.sql",
+	"kit-ledger.sql",
 	"kit-outbox.sql",
 };
 
