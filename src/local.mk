@@ -298,6 +298,7 @@ dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL) \
 	sql/kit-idempotency.sql \
 	sql/kit-inbox.sql \
 	sql/kit-ledger.sql \
+	sql/kit-machine.sql \
 	sql/kit-outbox.sql
 
 nodist_libpgoutbox_a_SOURCES = src/admin/texts.c

@@ -127,6 +127,7 @@ PG_TESTS = \
 	tests/pg/test_kit_idempotency \
 	tests/pg/test_kit_inbox \
 	tests/pg/test_kit_ledger \
+	tests/pg/test_kit_machine \
 	tests/pg/test_kit_outbox \
 	tests/pg/test_lane \
 	tests/pg/test_parked \

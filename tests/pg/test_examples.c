@@ -34,6 +34,7 @@ static const char *const kits[] = {
 	"kit-idempotency.sql",
 	"kit-inbox.sql",
 	"kit-ledger.sql",
+	"kit-machine.sql",
 	"kit-outbox.sql",
 };
 
