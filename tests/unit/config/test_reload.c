@@ -116,7 +116,9 @@ each_option_does_as_it_says(void)
 		struct config next = {0};
 		char *base;
 
-		if (opt->kind == OPTION_COLUMNS || opt->kind == OPTION_PROPERTIES)
+		/* There is no room for another text in an empty one. */
+		if (opt->kind == OPTION_COLUMNS || opt->kind == OPTION_PROPERTIES ||
+		    (opt->kind == OPTION_STRING && opt->fallback[0] == '\0' && !opt->required))
 			continue;
 		parse(ADDRESSES, &cfg);
 		parse(ADDRESSES, &next);
@@ -129,11 +131,6 @@ each_option_does_as_it_says(void)
 			*(int *)(void *)base = *(int *)(void *)base == opt->choices[0].value ? opt->choices[1].value : opt->choices[0].value;
 		else
 			++*(int64_t *)(void *)base;
-		if (opt->kind == OPTION_STRING && opt->fallback[0] == '\0' && !opt->required) {
-			config_done(&next);
-			config_done(&cfg);
-			continue;
-		}
 		config_reload(&cfg, &next, &t, &w);
 		TAP_HAS(opt->when == OPTION_RELOAD ? buf_str(&t) : buf_str(&w), opt->name);
 		TAP_STR(opt->when == OPTION_RELOAD ? buf_str(&w) : buf_str(&t), "");
