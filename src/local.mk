@@ -299,7 +299,8 @@ dist_sql_DATA = sql/init.sql $(EMBEDDED_SQL) \
 	sql/kit-inbox.sql \
 	sql/kit-ledger.sql \
 	sql/kit-machine.sql \
-	sql/kit-outbox.sql
+	sql/kit-outbox.sql \
+	sql/kit-reconcile.sql
 
 nodist_libpgoutbox_a_SOURCES = src/admin/texts.c
 src/admin/texts.c: $(EMBEDDED_SQL) src/admin/embed.sh

@@ -129,6 +129,7 @@ PG_TESTS = \
 	tests/pg/test_kit_ledger \
 	tests/pg/test_kit_machine \
 	tests/pg/test_kit_outbox \
+	tests/pg/test_kit_reconcile \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
 	tests/pg/test_pause \

@@ -36,6 +36,7 @@ static const char *const kits[] = {
 	"kit-ledger.sql",
 	"kit-machine.sql",
 	"kit-outbox.sql",
+	"kit-reconcile.sql",
 };
 
 enum { EXAMPLES_MAX = 100 };
