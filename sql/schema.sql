@@ -32,7 +32,7 @@ CREATE TABLE pgoutbox.parked (
 	key         text,
 	topic       text,                          -- where it was to go, as far as that is known
 	reason      text        NOT NULL,
-	event       jsonb       NOT NULL,          -- to_jsonb() of the row
+	event       jsonb       NOT NULL,          -- the row; of type json as a string
 	parked_at   timestamptz NOT NULL DEFAULT now(),
 	parked_by   text        NOT NULL DEFAULT session_user,
 	state       text        NOT NULL DEFAULT 'parked' CHECK (state IN ('parked', 'retried', 'skipped')),

@@ -30,6 +30,21 @@ parked_add_name(struct buf *sql, const struct layout *lo, enum event_column col)
 }
 
 void
+parked_add_json_names(struct buf *sql, const struct layout *lo)
+{
+	const char *separator = "";
+
+	buf_add_str(sql, "ARRAY[");
+	for (enum event_column col = 0; col < COL_COUNT; col++)
+		if (lo->columns[col].type == TYPE_JSON && lo->columns[col].quoted != NULL) {
+			buf_add_str(sql, separator);
+			parked_add_name(sql, lo, col);
+			separator = ", ";
+		}
+	buf_add_str(sql, "]::pg_catalog.text[]");
+}
+
+void
 parked_add_choice(struct buf *sql, const struct layout *lo, const struct parked_choice *choice)
 {
 	buf_printf(sql,
@@ -195,7 +210,10 @@ read_event(PGconn *conn, const struct layout *lo, const char *id, bool payload, 
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 
-	buf_add_str(&sql, "SELECT p.event::text FROM ");
+	buf_add_str(&sql, "SELECT (SELECT pg_catalog.json_object_agg(e.key, CASE WHEN pg_catalog.jsonb_typeof(e.value) = 'string'"
+	                  " AND e.key = ANY (");
+	parked_add_json_names(&sql, lo);
+	buf_add_str(&sql, ") THEN (e.value #>> '{}')::json ELSE e.value::json END) FROM pg_catalog.jsonb_each(p.event) e)::text FROM ");
 	add_event(&sql, lo, payload);
 	if (conn_ask(conn, &sql, 1, &id, doing, &res, err) != 0)
 		return -1;

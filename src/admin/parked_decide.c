@@ -109,15 +109,20 @@ make_unsent(PGconn *conn, const struct layout *lo, const char *array, size_t *re
 	return 0;
 }
 
-/* The columns that the copies have, but for those that PostgreSQL computes by itself. */
+/* The columns that the copies have, but for those that PostgreSQL computes by itself, and where their values come from: the
+ * record r, or of type json the copy p. */
 static int
-writable_columns(PGconn *conn, const struct layout *lo, const char *array, struct buf *list, struct error *err)
+writable_columns(PGconn *conn, const struct layout *lo, const char *array, struct buf *list, struct buf *values,
+                 struct error *err)
 {
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 
+	buf_add_str(&sql, "SELECT string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),"
+	                  " string_agg(pg_catalog.format(CASE WHEN a.attname = ANY (");
+	parked_add_json_names(&sql, lo);
 	buf_printf(&sql,
-	           "SELECT string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum)"
+	           ") THEN '(p.event ->> %%L)::json' ELSE 'r.%%I' END, a.attname), ', ' ORDER BY a.attnum)"
 	           " FROM pg_catalog.pg_attribute a WHERE a.attrelid = %" PRIu32
 	           " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND EXISTS"
 	           " (SELECT FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[]) AND p.event ? a.attname)",
@@ -125,6 +130,7 @@ writable_columns(PGconn *conn, const struct layout *lo, const char *array, struc
 	if (conn_ask(conn, &sql, 1, &array, "could not look at the table", &res, err) != 0)
 		return -1;
 	buf_add_str(list, PQgetvalue(res, 0, 0));
+	buf_add_str(values, PQgetvalue(res, 0, 1));
 	return 0;
 }
 
@@ -134,23 +140,25 @@ write_again(PGconn *conn, const struct layout *lo, const char *array, size_t *re
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct buf columns __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf sources __attribute__((cleanup(buf_done))) = BUF_INIT;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 
-	if (writable_columns(conn, lo, array, &columns, err) != 0)
+	if (writable_columns(conn, lo, array, &columns, &sources, err) != 0)
 		return -1;
 	buf_printf(&sql,
-	           "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM"
-	           " (SELECT (pg_catalog.jsonb_populate_record(NULL::%s, p.event",
-	           lo->relation, buf_str(&columns), buf_str(&columns), lo->relation);
+	           "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM pgoutbox.parked p"
+	           " CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%s, p.event - ",
+	           lo->relation, buf_str(&columns), buf_str(&sources), lo->relation);
+	parked_add_json_names(&sql, lo);
 	if (lo->columns[COL_SENT_AT].quoted != NULL) {
 		buf_add_str(&sql, " - ");
 		parked_add_name(&sql, lo, COL_SENT_AT);
 	}
 	buf_printf(&sql,
-	           ")).* FROM pgoutbox.parked p WHERE p.id = ANY ($1::bigint[])"
-	           " AND NOT EXISTS (SELECT FROM %s t WHERE t.%s = p.event_row)) r",
+	           ") r WHERE p.id = ANY ($1::bigint[])"
+	           " AND NOT EXISTS (SELECT FROM %s t WHERE t.%s = p.event_row)",
 	           lo->relation, lo->columns[COL_ID].quoted);
-	sql.failed |= buf_failed(&columns);
+	sql.failed |= buf_failed(&columns) || buf_failed(&sources);
 	if (conn_ask(conn, &sql, 1, &array, "could not write the events again", &res, err) != 0)
 		return -1;
 	*ret_count = (size_t)strtoull(PQcmdTuples(res), NULL, 10);

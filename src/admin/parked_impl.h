@@ -17,6 +17,10 @@ int parked_bind_choice(const struct parked_choice *choice, struct buf *ret_array
 /* A column's bare name as a literal, as to_jsonb() has it. */
 void parked_add_name(struct buf *sql, const struct layout *lo, enum event_column col);
 
+/* The bare names of the table's columns of type json as an array. Their values are strings in a copy, of their texts, or what
+ * a person made of them. */
+void parked_add_json_names(struct buf *sql, const struct layout *lo);
+
 /* Appends the text of an array. */
 void parked_add_ids(struct buf *out, const int64_t *ids, size_t count);
 

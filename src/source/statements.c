@@ -231,6 +231,44 @@ settle_text(const struct layout *lo, bool settle_delete, bool by_tid)
 	return buf_take(&sql);
 }
 
+/* A column's bare name as SQL. */
+static void
+add_name(struct buf *sql, const char *quoted)
+{
+	buf_add_str(sql, strchr(quoted, '\\') != NULL ? "(parse_ident(E'" : "(parse_ident('");
+	for (const char *p = quoted; *p != '\0'; p++) {
+		if (*p == '\'' || *p == '\\')
+			buf_add_char(sql, *p);
+		buf_add_char(sql, *p);
+	}
+	buf_add_str(sql, "'))[1]");
+}
+
+/* The row as jsonb. Not all that json takes can be jsonb ("\u0000", half a surrogate pair, a huge exponent): a json column's
+ * text is kept as a string. */
+static void
+add_copy(struct buf *sql, const struct layout *lo)
+{
+	struct buf nulls __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf texts __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	for (int col = 0; col < COL_COUNT; col++)
+		if (lo->columns[col].type == TYPE_JSON && lo->columns[col].quoted != NULL) {
+			buf_add_str(&nulls, nulls.len > 0 ? ", " : "");
+			add_name(&nulls, lo->columns[col].quoted);
+			buf_add_str(&nulls, ", NULL");
+			buf_add_str(&texts, texts.len > 0 ? ", " : "");
+			add_name(&texts, lo->columns[col].quoted);
+			buf_printf(&texts, ", t.%s::text", lo->columns[col].quoted);
+		}
+	sql->failed |= buf_failed(&nulls) || buf_failed(&texts);
+	if (nulls.len == 0)
+		buf_add_str(sql, "to_jsonb(t)");
+	else
+		buf_printf(sql, "to_jsonb(jsonb_populate_record(t, jsonb_build_object(%s))) || jsonb_build_object(%s)", buf_str(&nulls),
+		           buf_str(&texts));
+}
+
 /* Of unsent rows only: a settle whose answer was lost is done again, and must not park twice. */
 static char *
 park_text(const struct layout *lo)
@@ -239,10 +277,12 @@ park_text(const struct layout *lo)
 
 	buf_printf(&sql,
 	           "INSERT INTO pgoutbox.parked (relation, event_row, key, topic, reason, event, parked_by)"
-	           " SELECT %" PRIu32 "::regclass, t.%s, t.%s::text, u.topic, u.reason, to_jsonb(t), session_user"
-	           " FROM unnest($1::bigint[], $2::text[], $3::text[]) u(id, topic, reason) JOIN %s t ON t.%s = u.id",
-	           lo->relation_oid, lo->columns[COL_ID].quoted, lo->columns[COL_AGGREGATE_ID].quoted, lo->relation,
-	           lo->columns[COL_ID].quoted);
+	           " SELECT %" PRIu32 "::regclass, t.%s, t.%s::text, u.topic, u.reason, ",
+	           lo->relation_oid, lo->columns[COL_ID].quoted, lo->columns[COL_AGGREGATE_ID].quoted);
+	add_copy(&sql, lo);
+	buf_printf(&sql,
+	           ", session_user FROM unnest($1::bigint[], $2::text[], $3::text[]) u(id, topic, reason) JOIN %s t ON t.%s = u.id",
+	           lo->relation, lo->columns[COL_ID].quoted);
 	if (lo->columns[COL_SENT_AT].quoted != NULL)
 		buf_printf(&sql, " AND t.%s IS NULL", lo->columns[COL_SENT_AT].quoted);
 	return buf_take(&sql);

@@ -6,6 +6,7 @@
 
 #include "admin/inspect.h"
 #include "admin/install.h"
+#include "admin/parked.h"
 #include "base/clock.h"
 #include "serve/loop.h"
 #include "source/lane.h"
@@ -486,6 +487,49 @@ test_park_delete(void)
 	test_park(true);
 }
 
+/* What json takes and jsonb does not is parked as text, and written again as it was. */
+static void
+test_park_json(void)
+{
+	RIG(rig, sb, true);
+	struct parked_choice choice = {.key = "j"};
+	struct parked_outcome outcome = PARKED_OUTCOME_INIT;
+	struct parked_event e = PARKED_EVENT_INIT;
+	struct batch *b;
+	struct error err;
+
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events ALTER payload TYPE json USING payload::json, ALTER headers TYPE json USING headers::json;"
+	                    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, headers) VALUES"
+	                    " ('o', 'j', 't', '{ \"a\":\"\\u0000\", \"a\":\"\\ud800\", \"n\": 1e999999}', '{\"h\" : \"\\u0000\"}'),"
+	                    " ('o', 'j', 't', '\"just \\u0000\"', NULL)");
+	look(&rig);
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	TAP_INT_FATAL(b->count, 2);
+	poison(&b->slots[0], "r");
+	poison(&b->slots[1], "r");
+	turn(&rig, b, 0, NULL);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 0);
+	SANDBOX_MUST(parked_show(sb.db, &rig.layout, 1, true, true, &e, &err), &err);
+	TAP_HAS(e.json, "{ \"a\":\"\\u0000\", \"a\":\"\\ud800\", \"n\": 1e999999}");
+	TAP_HAS(e.json, "{\"h\" : \"\\u0000\"}");
+	TAP_STR(parked_field_value(&e, 5), "{ \"a\":\"\\u0000\", \"a\":\"\\ud800\", \"n\": 1e999999}");
+	parked_event_done(&e);
+	SANDBOX_MUST(parked_show(sb.db, &rig.layout, 2, false, true, &e, &err), &err);
+	TAP_HAS(e.json, "\"headers\" : null");
+	CU_ASSERT_PTR_NULL(strstr(e.json, "just"));
+	parked_event_done(&e);
+	SANDBOX_MUST(parked_decide(sb.db, &rig.layout, &choice, PARKED_RETRY, &outcome, &err), &err);
+	TAP_INT(outcome.again, 2);
+	parked_outcome_done(&outcome);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE id = 1 AND headers::text = '{\"h\" : \"\\u0000\"}'"
+	                           " AND payload::text = '{ \"a\":\"\\u0000\", \"a\":\"\\ud800\", \"n\": 1e999999}'"), 1);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE id = 2 AND headers IS NULL"
+	                           " AND payload::text = '\"just \\u0000\"'"), 1);
+	batch_free(b);
+}
+
 /* --- the floor --- */
 
 static void
@@ -781,6 +825,7 @@ main(void)
 	tap_test("settle by deleting", test_delete);
 	tap_test("park, then mark", test_park_mark);
 	tap_test("park, then delete", test_park_delete);
+	tap_test("park json that is no jsonb, then retry", test_park_json);
 	tap_test("a straggler is found by the next claim", test_straggler);
 	tap_test("rows that somebody else has locked", test_locked_rows);
 	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);

@@ -113,6 +113,20 @@ test_default_texts(void)
 	CU_ASSERT_TRUE(statements_fit(&st, &lo, &opt));
 }
 
+/* Names of columns are anybody's. */
+static void
+test_park_json(void)
+{
+	lo.columns[COL_PAYLOAD] = (struct layout_column){.quoted = (char *)(uintptr_t) "\"it's \\\"", .type = TYPE_JSON};
+	make();
+	TAP_HAS(st.park, "u.reason, to_jsonb(jsonb_populate_record(t, jsonb_build_object((parse_ident(E'\"it''s \\\\\"'))[1], NULL)))"
+	                 " || jsonb_build_object((parse_ident(E'\"it''s \\\\\"'))[1], t.\"it's \\\"::text), session_user");
+	lo.columns[COL_HEADERS].type = TYPE_JSON;
+	make();
+	TAP_HAS(st.park, "(parse_ident('\"headers\"'))[1], NULL))) || ");
+	TAP_HAS(st.park, ", t.\"headers\"::text), session_user");
+}
+
 static void
 test_delete_without_sent_at(void)
 {
@@ -591,6 +605,7 @@ main(void)
 	tap_suite_fixture("statements", setup, teardown);
 	tap_test("the default table", test_default_texts);
 	tap_test("delete, without sent_at", test_delete_without_sent_at);
+	tap_test("json is parked as text", test_park_json);
 	tap_test("partitions have no tids", test_partitions_have_no_tids);
 	tap_test("types of keys", test_key_types);
 	tap_test("types of payloads", test_payload_types);
