@@ -1,5 +1,5 @@
-/* adopt.c - in: a connection, a table, perhaps a layout's name; out: what the table lacks, and that added. Knows no tool by
- * name. */
+/* adopt.c - in: a connection, a table, perhaps a layout's name; out: what the table lacks, and that added. Knows no
+ * tool by name. */
 #include "admin/adopt.h"
 
 #include <stdlib.h>
@@ -35,7 +35,8 @@ check_kind(const PGresult *res, const char *table, struct error *err)
 		return error_hint(err, "correct outbox.table, or have \"pgoutboxctl init\" create a new one");
 	}
 	error_set(err, ERR_CONFIG, "\"%s\" is %s", table, kind == 'p' ? "a partitioned table" : "not a table");
-	return error_hint(err, "what it lacks cannot be added by itself: docs/migrate.md tells how to map such a table by hand");
+	return error_hint(err, "what it lacks cannot be added by itself: docs/migrate.md tells how to map such a table "
+	                       "by hand");
 }
 
 static int
@@ -152,7 +153,8 @@ add_columns(const struct adopt_plan *plan, struct buf *sql)
 	for (size_t i = 0; i < KNOWN_ADDED_MAX; i++) {
 		if (!plan->lacks[i])
 			continue;
-		buf_printf(sql, "%s\n\tADD COLUMN %s %s", before, plan->layout->added[i].name, plan->layout->added[i].definition);
+		buf_printf(sql, "%s\n\tADD COLUMN %s %s", before, plan->layout->added[i].name,
+		           plan->layout->added[i].definition);
 		before = ",";
 	}
 	buf_add_str(sql, ";\n");
@@ -211,7 +213,8 @@ adopt_run(PGconn *conn, const struct adopt_plan *plan, struct error *err)
 static void
 add_guard(const struct adopt_plan *plan, struct buf *sql)
 {
-	buf_printf(sql, "DO $guard$ BEGIN\n\tIF EXISTS (SELECT FROM %s WHERE %s) THEN\n\t\tRAISE EXCEPTION USING MESSAGE = ",
+	buf_printf(sql,
+	           "DO $guard$ BEGIN\n\tIF EXISTS (SELECT FROM %s WHERE %s) THEN\n\t\tRAISE EXCEPTION USING MESSAGE = ",
 	           plan->relation, plan->layout->leftover);
 	script_add_literal(sql, "the table holds rows that must be gone first");
 	buf_add_str(sql, ",\n\t\t\tHINT = ");

@@ -1,8 +1,8 @@
 /* adopt.h - "pgoutboxctl adopt": a table that another outbox tool made, and what it lacks to be relayed.
  *
- * First it is recognised by looking (known.h). Then, if asked to, the columns that it lacks are added, in one transaction
- * that shuts the table for as long as that takes, and waits at most five seconds for the lock. Rows are never changed, deleted or
- * put into an order by guess: where some would have to be, it refuses. Prints nothing. Blocks.
+ * First it is recognised by looking (known.h). Then, if asked to, the columns that it lacks are added, in one
+ * transaction that shuts the table for as long as that takes, and waits at most five seconds for the lock. Rows are
+ * never changed, deleted or put into an order by guess: where some would have to be, it refuses. Prints nothing. Blocks.
  */
 #ifndef PGOUTBOX_ADMIN_ADOPT_H
 #define PGOUTBOX_ADMIN_ADOPT_H
@@ -25,8 +25,8 @@ struct adopt_plan {
 
 #define ADOPT_PLAN_INIT ((struct adopt_plan){.layout = NULL})
 
-/* Looks only. table as in outbox.table; layout NULL = to be recognised. ERR_CONFIG where the table has not that layout, or
- * none that is known, or is none that can be adopted. The caller ends *ret_plan. */
+/* Looks only. table as in outbox.table; layout NULL = to be recognised. ERR_CONFIG where the table has not that layout,
+ * or none that is known, or is none that can be adopted. The caller ends *ret_plan. */
 int adopt_make_plan(PGconn *conn, const char *table, const char *layout, struct adopt_plan *ret_plan, struct error *err)
 	__attribute__((warn_unused_result));
 

@@ -41,8 +41,8 @@ const struct known_layout known_layouts[] = {
 		.leftover_hint = "stop the writers, let the connector catch up, stop it, then delete the rows: see "
 	                         "docs/migrate.md",
 		.notes = {"the table has no mark for what was sent, so rows are deleted once they are acknowledged",
-	                  "the application must no longer delete the rows that it inserts: a row that is gone at commit is "
-	                  "never seen",
+	                  "the application must no longer delete the rows that it inserts: a row that is gone at "
+	                  "commit is never seen",
 	                  "payloads go out as they are stored: the connector's converters may have wrapped them"},
 	},
 	{
@@ -71,8 +71,10 @@ const struct known_layout known_layouts[] = {
 		.added = {{"pgoutbox_id", "bigint GENERATED ALWAYS AS IDENTITY UNIQUE", ORDER}},
 		.leftover = "delivered_at IS NULL",
 		.leftover_what = "events without delivered_at, whose order nothing in them tells",
-		.leftover_hint = "let the old relay send them, and decide about those of status DEAD: see docs/migrate.md",
-		.notes = {"column \"status\" stays as the application writes it: delivered_at alone tells what was sent",
+		.leftover_hint = "let the old relay send them, and decide about those of status DEAD: see "
+	                         "docs/migrate.md",
+		.notes = {"column \"status\" stays as the application writes it: delivered_at alone tells what was "
+	                  "sent",
 	                  "available_at is not looked at: an event goes out as soon as it is committed",
 	                  "an event without partition_key has no key, and goes to any partition"},
 	},
@@ -214,8 +216,8 @@ judge_type(const struct known_layout *layout, const struct known_table *table, c
 	for (char *p = types; *p != '\0'; p++)
 		if (*p == '|')
 			*p = '/';
-	error_set(err, ERR_CONFIG, "column \"%s\" of table \"%s\" has type %s, where layout \"%s\" has %s", column->name,
-	          table->relation, type, layout->name, types);
+	error_set(err, ERR_CONFIG, "column \"%s\" of table \"%s\" has type %s, where layout \"%s\" has %s",
+	          column->name, table->relation, type, layout->name, types);
 	return error_hint(err, MAP_HINT);
 }
 
@@ -225,8 +227,8 @@ known_judge(const struct known_layout *layout, const struct known_table *table, 
 	const char *missing = missing_column(layout, table);
 
 	if (missing != NULL) {
-		error_set(err, ERR_CONFIG, "table \"%s\" has no column \"%s\", which layout \"%s\" has", table->relation,
-		          missing, layout->name);
+		error_set(err, ERR_CONFIG, "table \"%s\" has no column \"%s\", which layout \"%s\" has",
+		          table->relation, missing, layout->name);
 		return error_hint(err, MAP_HINT);
 	}
 	for (size_t i = 0; i < KNOWN_COLUMNS_MAX && layout->columns[i].name != NULL; i++)

@@ -15,7 +15,8 @@
 #define KNOWN_ADDED_MAX 4
 #define KNOWN_NOTES_MAX 4
 
-/* Of a layout: by these a table is recognised. Types as format_type() writes them without a modifier, with "|" between them. */
+/* Of a layout: by these a table is recognised. Types as format_type() writes them without a modifier, with "|" between
+ * them. */
 struct known_column {
 	const char *name;
 	const char *types;
@@ -38,7 +39,7 @@ struct known_layout {
 	bool settle_delete;
 	const char *topic; /* kafka.topic, by the names of the table's columns */
 	struct known_addition added[KNOWN_ADDED_MAX];
-	const char *leftover;      /* rows that must not be there when a column is added, as a condition; NULL = any may */
+	const char *leftover; /* rows that must not be there when a column is added, as a condition; NULL = any may */
 	const char *leftover_what; /* "table ... holds %s" */
 	const char *leftover_hint;
 	const char *notes[KNOWN_NOTES_MAX]; /* what the operator should know, a sentence each */
@@ -47,8 +48,8 @@ struct known_layout {
 extern const struct known_layout known_layouts[];
 extern const size_t known_layouts_count;
 
-/* A table as the catalogs have it: its columns' names, and their types as above, where a domain counts as what it is made
- * of. Borrowed. */
+/* A table as the catalogs have it: its columns' names, and their types as above, where a domain counts as what it is
+ * made of. Borrowed. */
 struct known_table {
 	const char *relation; /* for messages */
 	const struct known_column *columns;

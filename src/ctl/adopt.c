@@ -1,5 +1,5 @@
-/* adopt.c - the verb for a table that another outbox tool made. In: arguments; out: lines for the configuration, with all
- * that is said about them as YAML comments, or SQL; an exit status. */
+/* adopt.c - the verb for a table that another outbox tool made. In: arguments; out: lines for the configuration, with
+ * all that is said about them as YAML comments, or SQL; an exit status. */
 #include "admin/adopt.h"
 
 #include <stdio.h>
@@ -78,8 +78,8 @@ static void
 add_ending(const struct adopt_plan *plan, bool done, struct buf *out)
 {
 	if (done)
-		buf_add_str(out, "# what the table lacked was added: put the lines above into the configuration, then run "
-		                 "\"pgoutboxctl init\"\n");
+		buf_add_str(out, "# what the table lacked was added: put the lines above into the configuration, then "
+		                 "run \"pgoutboxctl init\"\n");
 	else if (plan->lacks_count == 0)
 		buf_add_str(out, "# the table has all it needs: put the lines above into the configuration, then run "
 		                 "\"pgoutboxctl init\"\n");
@@ -87,8 +87,8 @@ add_ending(const struct adopt_plan *plan, bool done, struct buf *out)
 		buf_printf(out, "# nothing was changed, and nothing can be yet: the table holds %s\n# %s\n",
 		           plan->layout->leftover_what, plan->layout->leftover_hint);
 	else
-		buf_add_str(out, "# nothing was changed: --print-sql shows what --yes does; the table is rewritten, and shut "
-		                 "meanwhile\n");
+		buf_add_str(out, "# nothing was changed: --print-sql shows what --yes does; the table is rewritten, "
+		                 "and shut meanwhile\n");
 }
 
 static int

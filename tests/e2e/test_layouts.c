@@ -1,4 +1,5 @@
-/* test_layouts.c - the outbox tables of four other tools, taken over by "pgoutboxctl adopt" and relayed by one daemon. */
+/* test_layouts.c - the outbox tables of four other tools, taken over by "pgoutboxctl adopt" and relayed by one
+ * daemon. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,8 @@ static const char *const tables[] = {"debezium_outbox", "openoutbox_events", "ha
 
 enum { TABLES = 4 };
 
-static const char named_only[] = "outboxes:\n  - table: debezium_outbox\n  - table: openoutbox_events\n  - table: harvest_outbox\n"
-                                 "  - table: message\n";
+static const char named_only[] = "outboxes:\n  - table: debezium_outbox\n  - table: openoutbox_events\n"
+                                 "  - table: harvest_outbox\n  - table: message\n";
 
 static void
 create_tables(void)
@@ -42,8 +43,8 @@ static void
 insert_harvest(int from, int to)
 {
 	env_exec(&env,
-	         "INSERT INTO harvest_outbox (create_time, kafka_topic, kafka_key, kafka_value, kafka_header_keys, kafka_header_values)"
-	         " SELECT now(), '%s.harvest', 'k' || n %% %d, 'n' || n, '{kind,trace}', ARRAY['mailed', 't' || n]"
+	         "INSERT INTO harvest_outbox (create_time, kafka_topic, kafka_key, kafka_value, kafka_header_keys,"
+	         " kafka_header_values) SELECT now(), '%s.harvest', 'k' || n %% %d, 'n' || n, '{kind,trace}', ARRAY['mailed', 't' || n]"
 	         " FROM generate_series(%d, %d) n", env.name, KEYS, from, to);
 }
 
@@ -56,25 +57,28 @@ insert_events(void)
 	         " FROM generate_series(1, %d) n", env.name, KEYS, EVENTS);
 	env_exec(&env,
 	         "INSERT INTO openoutbox_events (event_id, event_type, partition_key, payload, headers)"
-	         " SELECT gen_random_uuid(), '%s.open', 'k' || n %% %d, convert_to('n' || n, 'UTF8'), jsonb_build_object('trace', 't' || n)"
+	         " SELECT gen_random_uuid(), '%s.open', 'k' || n %% %d, convert_to('n' || n, 'UTF8'),"
+	         " jsonb_build_object('trace', 't' || n)"
 	         " FROM generate_series(1, %d) n", env.name, KEYS, EVENTS);
 	insert_harvest(EVENTS / 2 + 1, EVENTS);
 	env_exec(&env,
 	         "INSERT INTO message (id, destination, headers, payload, creation_time)"
 	         " SELECT 'm-' || n, '%s.tram', json_build_object('ID', 'm-' || n, 'PARTITION_ID', 'k' || n %% %d)::text,"
-	         " json_build_object('n', n)::text, 1700000000000 + n FROM generate_series(1, %d) n", env.name, KEYS, EVENTS);
+	         " json_build_object('n', n)::text, 1700000000000 + n FROM generate_series(1, %d) n",
+	         env.name, KEYS, EVENTS);
 }
 
 /* Has each table adopted; what adopt prints are the entries of the list. */
 static void
 adopt(char *lines, size_t size)
 {
-	const char *path = env_write_config(&env, "adopt", env.ports[0], &(struct env_config){.kafka_lines = named_only});
+	struct env_config cfg = {.kafka_lines = named_only};
+	const char *path = env_write_config(&env, "adopt", env.ports[0], &cfg);
 	size_t used = (size_t)snprintf(lines, size, "outboxes:\n");
 
 	for (int i = 0; i < TABLES; i++) {
-		const char *const argv[] = {env_program("pgoutboxctl"), "-c", path, "adopt", "--yes", "--outbox", tables[i], "--database",
-		                            env.super, NULL};
+		const char *const argv[] = {env_program("pgoutboxctl"), "-c", path, "adopt", "--yes", "--outbox",
+		                            tables[i], "--database", env.super, NULL};
 		char *output, *entry;
 
 		TAP_INT_FATAL(proc_run(argv, 30000, &output), 0);
@@ -202,7 +206,8 @@ four_tables_of_other_tools(void)
 	read_topic(&(struct expected){open, "n#", "trace", 3, open, 0});
 	read_topic(&(struct expected){harvest, "n#", "trace", 2, NULL, 0});
 	read_topic(&(struct expected){tram,
-	                              "{\"headers\": {\"ID\": \"m-#\", \"PARTITION_ID\": \"k@\"}, \"payload\": \"{\\\"n\\\" : #}\"}", NULL, 1,
+	                              "{\"headers\": {\"ID\": \"m-#\", \"PARTITION_ID\": \"k@\"}, "
+	                              "\"payload\": \"{\\\"n\\\" : #}\"}", NULL, 1,
 	                              NULL, INT64_C(1700000000000)});
 }
 
