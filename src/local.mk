@@ -11,6 +11,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/checkup_impl.h \
 	src/admin/checkup_kafka.c \
 	src/admin/checkup_postgresql.c \
+	src/admin/claim_index.c \
+	src/admin/claim_index.h \
 	src/admin/conn.c \
 	src/admin/conn.h \
 	src/admin/inspect.c \
@@ -19,6 +21,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/install.h \
 	src/admin/known.c \
 	src/admin/known.h \
+	src/admin/lanes.c \
+	src/admin/lanes.h \
 	src/admin/migrate.c \
 	src/admin/migrate.h \
 	src/admin/outbox.c \
@@ -117,6 +121,7 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/drain.c \
 	src/ctl/endpoint.c \
 	src/ctl/endpoint.h \
+	src/ctl/lanes.c \
 	src/ctl/outboxes.c \
 	src/ctl/outboxes.h \
 	src/ctl/parked.c \

@@ -132,6 +132,7 @@ PG_TESTS = \
 	tests/pg/test_kit_reconcile \
 	tests/pg/test_lane \
 	tests/pg/test_parked \
+	tests/pg/test_lanes \
 	tests/pg/test_pause \
 	tests/pg/test_replay \
 	tests/pg/test_status \
@@ -144,6 +145,7 @@ E2E_CALM = \
 	tests/e2e/test_flow \
 	tests/e2e/test_holds \
 	tests/e2e/test_http \
+	tests/e2e/test_lanes \
 	tests/e2e/test_late \
 	tests/e2e/test_layouts \
 	tests/e2e/test_limits \

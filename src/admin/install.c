@@ -9,13 +9,13 @@
 #include <string.h>
 
 #include "admin/adopt.h"
+#include "admin/claim_index.h"
 #include "admin/conn.h"
 #include "admin/inspect.h"
 #include "admin/script.h"
 #include "admin/texts.h"
 #include "admin/turn.h"
 
-#define NAME_MAX_BYTES 63 /* NAMEDATALEN - 1 */
 #define BEGIN_SQL "BEGIN;\nSET LOCAL lock_timeout = '" INSTALL_LOCK_WAIT "';\n"
 #define ALONE_SQL "SET lock_timeout = 0;\nSET statement_timeout = 0;\n"
 
@@ -42,7 +42,7 @@ struct site {
 	char *schema;
 	char *table;
 	bool schema_known;
-	char claim_index[NAME_MAX_BYTES + 1];
+	char claim_index[CLAIM_INDEX_NAME_SIZE];
 	char lanes[16];
 	struct buf relation;
 	struct buf unsent;
@@ -100,23 +100,13 @@ read_names(PGconn *conn, struct site *s, struct error *err)
 	return s->schema != NULL && s->table != NULL ? 0 : error_set(err, ERR_RETRY, "out of memory");
 }
 
-/* "table_lane4", cut at a character's beginning where the table's name leaves no room. */
 static void
 name_index(struct site *s)
 {
-	size_t room, len = strlen(s->table);
-	char tail[24];
-
-	if (s->layout.facts.registered) {
+	if (s->layout.facts.registered)
 		snprintf(s->claim_index, sizeof(s->claim_index), "%s", s->layout.claim_index);
-		return;
-	}
-	snprintf(tail, sizeof(tail), "_lane%d", s->plan->lanes);
-	room = NAME_MAX_BYTES - strlen(tail);
-	if (len > room)
-		for (len = room; len > 0 && ((unsigned char)s->table[len] & 0xc0) == 0x80;)
-			len--;
-	snprintf(s->claim_index, sizeof(s->claim_index), "%.*s%s", (int)len, s->table, tail);
+	else
+		claim_index_name(s->table, s->plan->lanes, s->claim_index);
 }
 
 static bool

@@ -188,7 +188,7 @@ ask_sessions(PGconn *conn, const struct layout *lo, struct survey *s, struct err
 
 	buf_printf(&sql,
 	           "SELECT l.objid::bigint, l.pid, CASE WHEN a.client_port = -1 THEN 'local' ELSE host(a.client_addr) END,"
-	           " " US("a.backend_start") " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)"
+	           " " US("a.backend_start") ", a.application_name FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)"
 	           " WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.classid = %" PRIu32
 	           " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY l.objid",
 	           lo->relation_oid);
@@ -198,6 +198,7 @@ ask_sessions(PGconn *conn, const struct layout *lo, struct survey *s, struct err
 		struct survey_session session = {.pid = (int)number(res, row, 1), .since_us = number(res, row, 3)};
 
 		text(res, row, 2, session.host, sizeof(session.host));
+		text(res, row, 4, session.application, sizeof(session.application));
 		take_session(s, (uint32_t)number(res, row, 0), &session);
 	}
 	return 0;
@@ -260,6 +261,12 @@ ask_pauses(PGconn *conn, const struct layout *lo, struct survey *s, struct error
 		text(res, row, 3, p->reason, sizeof(p->reason));
 		p->since_us = number(res, row, 4);
 	}
+	for (int row = 0; row < s->pauses; row++) {
+		int64_t lane = number(res, row, 1);
+
+		if (strcmp(PQgetvalue(res, row, 0), "lane") == 0 && lane >= 0 && lane < LANES_MAX)
+			s->lane_paused[lane] = true;
+	}
 	return 0;
 }
 
@@ -288,6 +295,20 @@ survey_take(PGconn *conn, const struct layout *lo, struct survey *ret_survey, st
 	if (conn_exec(conn, LOOK_BEGIN, "could not look at the outbox", err) != 0 ||
 	    pinned(conn, ask_all(conn, lo, &s, err), err) != 0)
 		return -1;
+	*ret_survey = s;
+	return 0;
+}
+
+int
+survey_sessions(PGconn *conn, const struct layout *lo, struct survey *ret_survey, struct error *err)
+{
+	struct survey s = {.lanes = lo->lanes};
+	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
+
+	if (ask_sessions(conn, lo, &s, err) != 0 || ask_pauses(conn, lo, &s, err) != 0 ||
+	    conn_query(conn, "SELECT " US("clock_timestamp()"), 0, NULL, "could not ask for the time", &res, err) != 0)
+		return -1;
+	s.now_us = number(res, 0, 0);
 	*ret_survey = s;
 	return 0;
 }

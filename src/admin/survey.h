@@ -22,6 +22,7 @@
 struct survey_session {
 	int pid;
 	char host[64];    /* its address; "local" = the database's own host, "" = this role may not see it */
+	char application[64];
 	int64_t since_us; /* when it connected */
 };
 
@@ -60,11 +61,16 @@ struct survey {
 	struct survey_horizon horizon;
 	int pauses; /* that last; one of all is the first */
 	struct survey_pause pause[SURVEY_PAUSES_MAX];
+	bool lane_paused[LANES_MAX];
 	int hidden; /* sessions in this database whose state this role may not see */
 };
 
 /* Blocks. ERR_RETRY where the database takes too long. */
 int survey_take(PGconn *conn, const struct layout *lo, struct survey *ret_survey, struct error *err)
+	__attribute__((warn_unused_result));
+
+/* Only the sessions and the pauses. */
+int survey_sessions(PGconn *conn, const struct layout *lo, struct survey *ret_survey, struct error *err)
 	__attribute__((warn_unused_result));
 
 /* Only what waits, of the rows up to an id (INT64_MAX = all). */

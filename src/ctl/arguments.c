@@ -20,7 +20,7 @@ const struct argument_row argument_rows[] = {
 	{'t', false, "topic", "TOPIC", FIELD(topic), "only events for this topic"},
 	{'R', false, "reason-like", "PAT", FIELD(reason_like), "only events whose reason is like this, by SQL's LIKE"},
 	{'l', false, "limit", "N", FIELD(limit), "so many at the most (default 100)"},
-	{'T', false, "timeout", "DURATION", FIELD(timeout), "give up after so long (30s, 5m; default: never)"},
+	{'T', false, "timeout", "DURATION", FIELD(timeout), "give up after so long (30s, 5m; drain: default never)"},
 	{'N', false, "through-now", NULL, FIELD(through_now), "wait only for what is there at the start"},
 	{'i', true, "interval", "S", FIELD(interval), "so many seconds between two looks (default 1)"},
 	{'C', false, "count", "N", FIELD(count), "end after so many looks"},

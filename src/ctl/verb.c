@@ -53,6 +53,12 @@ const struct verb verbs[] = {
 	{"resume", "dLt", NULL, verb_resume, "go on with what was paused",
          "Ends the pause of all, of --lane or of --topic; each was begun for itself and\n"
          "ends for itself. Events that waited go out in their order.\n"},
+	{"lanes", "dTj", "[N]", verb_lanes, "list the lanes, or change their number",
+         "Lists the lanes and who owns them. With N the outbox gets so many lanes while\n"
+         "relays and writers go on: an index is built concurrently, relays settle what\n"
+         "they have and let go (--timeout, default 60s), take the new lanes, and the old\n"
+         "index is dropped. Nothing is lost, repeated or reordered. Interrupted, the same\n"
+         "again finishes it, and the old N undoes it. Needs the rights that init needs.\n"},
 	{"parked list", "dktRlaj", NULL, verb_parked_list, "list the events that were set aside",
          "Lists the events that could never be sent as they are and wait for a decision,\n"
          "the oldest first; with --all those that were decided about, too. WAITING is how\n"

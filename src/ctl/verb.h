@@ -51,6 +51,7 @@ int verb_top(const struct arguments *args, const struct config *cfg);
 int verb_drain(const struct arguments *args, const struct config *cfg);
 int verb_pause(const struct arguments *args, const struct config *cfg);
 int verb_resume(const struct arguments *args, const struct config *cfg);
+int verb_lanes(const struct arguments *args, const struct config *cfg);
 int verb_parked_list(const struct arguments *args, const struct config *cfg);
 int verb_parked_show(const struct arguments *args, const struct config *cfg);
 int verb_parked_retry(const struct arguments *args, const struct config *cfg);
