@@ -138,15 +138,14 @@ PG_TESTS = \
 	tests/pg/test_status \
 	tests/pg/test_top
 
-# The rough ones stop, kill and freeze their servers, so both kinds may run side by side on servers of their own.
+# The rough ones stop, kill and freeze their servers. Both lists run side by side on servers of their own, so those that
+# take long and bear it are with the rough ones.
 E2E_CALM = \
 	tests/e2e/test_bench \
 	tests/e2e/test_failover \
-	tests/e2e/test_flow \
 	tests/e2e/test_holds \
 	tests/e2e/test_http \
 	tests/e2e/test_lanes \
-	tests/e2e/test_late \
 	tests/e2e/test_layouts \
 	tests/e2e/test_limits \
 	tests/e2e/test_mapping \
@@ -161,7 +160,6 @@ E2E_CALM = \
 	tests/e2e/test_sharing \
 	tests/e2e/test_sweep \
 	tests/e2e/test_tls \
-	tests/e2e/test_tool \
 	tests/e2e/test_upkeep \
 	tests/mock/test_producer_kafka
 
@@ -169,9 +167,12 @@ E2E_ROUGH = \
 	tests/e2e/test_alerts \
 	tests/e2e/test_crash \
 	tests/e2e/test_database \
+	tests/e2e/test_flow \
 	tests/e2e/test_hang \
 	tests/e2e/test_kill \
-	tests/e2e/test_outage
+	tests/e2e/test_late \
+	tests/e2e/test_outage \
+	tests/e2e/test_tool
 
 # test_brokers needs three brokers, as make check-chaos has them.
 E2E_TESTS = $(E2E_CALM) $(E2E_ROUGH) tests/e2e/test_brokers tests/e2e/test_versions
