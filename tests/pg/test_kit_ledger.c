@@ -16,7 +16,7 @@ prepare(struct sandbox *sb)
 {
 	kit_install(sb, "kit-ledger.sql");
 	sandbox_exec(sb->db, "SELECT pgoutbox.ledger_open('ann', 'EUR'), pgoutbox.ledger_open('bob', 'EUR'),"
-	                     " pgoutbox.ledger_open('world', 'EUR', NULL), pgoutbox.ledger_open('bank', 'EUR', NULL),"
+	                     " pgoutbox.ledger_open('aaa', 'EUR'), pgoutbox.ledger_open('world', 'EUR', NULL), pgoutbox.ledger_open('bank', 'EUR', NULL),"
 	                     " pgoutbox.ledger_open('dollars', 'USD', NULL)");
 	TAP_STR(kit_ask(sb->db, POST("first", "world", "ann", "100")), "t");
 }
@@ -190,6 +190,24 @@ snapshot_waits_for_late_entries(void)
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.ledger_verify()"), 0);
 }
 
+/* Whoever is going to write entries keeps snapshots out from before their ids are drawn. */
+static void
+snapshot_waits_for_entries_to_come(void)
+{
+	LEDGER(sb, one, two);
+
+	sandbox_exec(one, "BEGIN");
+	sandbox_exec(one, POST("one", "ann", "world", "1"));
+	kit_send(two, "SELECT pgoutbox.ledger_post('two', '[{\"account\": \"aaa\", \"amount\": 1}, {\"account\": \"ann\", \"amount\": -1}]')");
+	kit_wait_blocked(sb.db, two);
+	PGconn *operator __attribute__((cleanup(db_close))) = sandbox_open(sb.super);
+	kit_send(operator, "SELECT pgoutbox.ledger_snapshot('aaa')");
+	kit_wait_blocked(sb.db, operator);
+	sandbox_exec(one, "COMMIT");
+	TAP_STR(kit_answer(two), "t");
+	TAP_STR(kit_answer(operator), "1");
+}
+
 static void
 deltas(void)
 {
@@ -221,6 +239,7 @@ main(void)
 	tap_test("the same operation in two sessions", the_same_operation_twice);
 	tap_test("locks are taken in one order", one_order_of_locks);
 	tap_test("a snapshot waits for entries under way", snapshot_waits_for_late_entries);
+	tap_test("a snapshot waits for entries to come", snapshot_waits_for_entries_to_come);
 	tap_test("deltas are found", deltas);
 	return tap_run();
 }
