@@ -236,6 +236,10 @@ kafka_launch_one() { # DIR NODE
 		</dev/null >>"$node_dir/server.log" 2>&1 9>&- &
 	echo $! >"$node_dir/pid"
 	disown $!
+	# On a busy machine it is still this shell's fork for a while, which kafka_pid takes for somebody else.
+	until kafka_pid "$1" "$2" >/dev/null || ! kill -0 $! 2>/dev/null; do
+		sleep 0.02
+	done
 }
 
 # How many brokers the node knows to be alive: a Metadata request (version 4) for no topics, by hand.
