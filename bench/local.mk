@@ -56,7 +56,11 @@ bench_scale_SOURCES = bench/scale.c
 bench_scale_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_scale_LDADD = $(BENCH_LDADD)
 
-EXTRA_DIST += bench/bench
+EXTRA_DIST += \
+	bench/bench \
+	bench/dashboard-svg \
+	bench/picture \
+	docs/img/dashboard.svg
 
 # all-am and not all: which would make the library in a make of its own, at the same time.
 .PHONY: bench
@@ -64,3 +68,10 @@ e2e-programs check-e2e: $(BENCHES)
 BENCH = default
 bench: all-am $(check_LIBRARIES) $(BENCHES)
 	@srcdir='$(srcdir)' builddir=. $(srcdir)/bench/bench $(BENCH)
+
+# docs/img/dashboard.svg, from a run of some four minutes; see bench/picture. Autovacuum looks more often than once a minute, which would
+# be three times in the picture.
+.PHONY: picture
+picture: all-am $(check_LIBRARIES) tests/support/outbox-writer
+	@srcdir='$(srcdir)' PGOUTBOX_PG_OPTIONS='autovacuum_naptime = 15s' $(srcdir)/tests/with-postgres $(srcdir)/tests/with-kafka \
+		$(srcdir)/bench/picture $(PICTURE)
