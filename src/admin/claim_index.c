@@ -74,8 +74,8 @@ claim_index_state(PGconn *conn, const struct claim_index_table *table, const cha
 }
 
 int
-claim_index_build_text(const struct claim_index_table *table, const struct layout_request *rq, const char *name, int lanes,
-                       struct buf *ret_sql, struct error *err)
+claim_index_build_text(const struct claim_index_table *table, const struct layout_request *rq, const char *name,
+                       int lanes, struct buf *ret_sql, struct error *err)
 {
 	struct buf unsent __attribute__((cleanup(buf_done))) = BUF_INIT;
 	const char *sent_at = rq->columns[COL_SENT_AT];

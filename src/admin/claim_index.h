@@ -1,5 +1,5 @@
-/* claim_index.h - the index that claims are made from: its name, and whether it is there, beside the registered one too.
- * Blocks, but for the name. */
+/* claim_index.h - the index that claims are made from: its name, and whether it is there, beside the registered one
+ * too. Blocks, but for the name. */
 #ifndef PGOUTBOX_ADMIN_CLAIM_INDEX_H
 #define PGOUTBOX_ADMIN_CLAIM_INDEX_H
 

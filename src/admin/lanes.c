@@ -22,8 +22,8 @@
 #define LOOK_MS 100
 #define BUILD_LOOK_MS 250
 
-/* A build may take hours. When this program is killed, the server is to notice rather than to build on; not every system
- * can, where the build ends by itself. */
+/* A build may take hours. When this program is killed, the server is to notice rather than to build on; not every
+ * system can, where the build ends by itself. */
 #define SESSION_SQL "SET lock_timeout = 0; SET statement_timeout = 0; SET idle_session_timeout = 0"
 #define NOTICE_DEATH_SQL "SET client_connection_check_interval = '500ms'"
 #define BEGIN_SQL                                                                        \
@@ -198,8 +198,8 @@ refuse_partitioned(const struct change *c, struct error *err)
 {
 	error_set(err, ERR_CONFIG, "table \"%s\" is partitioned, and PostgreSQL builds no index of such a table concurrently",
 	          c->outbox->layout.relation);
-	return error_hint(err, "build \"%s\" yourself, ON ONLY the table, then concurrently for each partition and ATTACH PARTITION,"
-	                       " and run this again: pgoutboxctl(8) shows how",
+	return error_hint(err, "build \"%s\" yourself, ON ONLY the table, then concurrently for each partition and"
+	                       " ATTACH PARTITION, and run this again: pgoutboxctl(8) shows how",
 	                  c->new_index);
 }
 
@@ -249,7 +249,8 @@ name_holder(const struct change *c, uint32_t lock, struct error *err)
 	else
 		snprintf(what, sizeof(what), "lane %" PRIu32, lock);
 	buf_printf(&sql,
-	           "SELECT l.pid, a.application_name, coalesce(pg_catalog.host(a.client_addr), 'local'), coalesce(a.state, 'hidden')"
+	           "SELECT l.pid, a.application_name, coalesce(pg_catalog.host(a.client_addr), 'local'),"
+	           " coalesce(a.state, 'hidden')"
 	           " FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
 	           " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = %" PRIu32
 	           " AND l.objid = %" PRIu32 " AND l.database ="
@@ -263,9 +264,9 @@ name_holder(const struct change *c, uint32_t lock, struct error *err)
 	}
 	error_set(err, ERR_RETRY, "session %s (\"%s\", %s, %s) still holds %s after %" PRId64 " s", PQgetvalue(res, 0, 0),
 	          PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 3), what, c->rq->timeout_ms / 1000);
-	return error_hint(err, "relays let go what Kafka has acknowledged, so look at /readyz?verbose and the log there; the outbox"
-	                       " works on with %d lanes and the new index is kept: run this again, or \"pgoutboxctl lanes %d\" to"
-	                       " undo it",
+	return error_hint(err, "relays let go what Kafka has acknowledged, so look at /readyz?verbose and the log there; the"
+	                       " outbox works on with %d lanes and the new index is kept: run this again, or"
+	                       " \"pgoutboxctl lanes %d\" to undo it",
 	                  c->from, c->from);
 }
 
@@ -275,7 +276,8 @@ lock_is_mine(const struct change *c, uint32_t lock, struct error *err, int *rc)
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 
-	buf_printf(&sql, "SELECT pg_catalog.pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", (int32_t)c->table.oid, (int32_t)lock);
+	buf_printf(&sql, "SELECT pg_catalog.pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", (int32_t)c->table.oid,
+	           (int32_t)lock);
 	*rc = ask(c, &sql, NULL, "could not take a lane", &res, err);
 	return *rc == 0 && PQgetvalue(res, 0, 0)[0] == 't';
 }
@@ -348,7 +350,8 @@ check_locks(const struct change *c, struct error *err)
 	if (atoi(PQgetvalue(res, 0, 0)) == c->locks)
 		return 0;
 	error_set(err, ERR_CONFIG, "the locks of the lanes are not this session's: a pooler is in between");
-	return error_hint(err, "connect to PostgreSQL itself, or through a pooler that keeps sessions: --database names the connection");
+	return error_hint(err, "connect to PostgreSQL itself, or through a pooler that keeps sessions: --database names the"
+	                       " connection");
 }
 
 /* By the rules of the daemon, within the transaction: what it would refuse is not committed. */
@@ -377,8 +380,8 @@ write_switch(const struct change *c, struct error *err)
 	snprintf(from, sizeof(from), "%d", c->from);
 	snprintf(to, sizeof(to), "%d", c->rq->lanes);
 	buf_printf(&sql,
-	           "UPDATE pgoutbox.outbox SET lanes = %d, claim_index = $1, spare_index = claim_index WHERE relation = %" PRIu32
-	           " AND lanes = %d",
+	           "UPDATE pgoutbox.outbox SET lanes = %d, claim_index = $1, spare_index = claim_index"
+	           " WHERE relation = %" PRIu32 " AND lanes = %d",
 	           c->rq->lanes, c->table.oid, c->from);
 	if (ask(c, &sql, c->new_index, "could not write pgoutbox.outbox", &res, err) != 0)
 		return -1;

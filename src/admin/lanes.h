@@ -1,9 +1,9 @@
 /* lanes.h - changes the number of lanes of an outbox that relays work on.
  *
- * The index for the new number is built concurrently, beside the old one; then the relays are asked to let their lanes go
- * (SHARE_SWITCH, source/share.h), all lane locks of both numbers are taken, and one transaction changes the registration.
- * At every moment pgoutbox.outbox names the index that is too many (spare_index), so that whatever interrupts this, the
- * next call finishes or undoes it. Prints nothing. Blocks.
+ * The index for the new number is built concurrently, beside the old one; then the relays are asked to let their lanes
+ * go (SHARE_SWITCH, source/share.h), all lane locks of both numbers are taken, and one transaction changes the
+ * registration. At every moment pgoutbox.outbox names the index that is too many (spare_index), so that whatever
+ * interrupts this, the next call finishes or undoes it. Prints nothing. Blocks.
  */
 #ifndef PGOUTBOX_ADMIN_LANES_H
 #define PGOUTBOX_ADMIN_LANES_H
@@ -50,8 +50,8 @@ struct lanes_result {
 	int64_t switched_us; /* how long no lane could be owned */
 };
 
-/* ERR_RETRY where a session kept a lane for too long, named in the message; ERR_CONFIG where somebody must decide first.
- * After a failure the outbox has the old number of lanes or the new one, and works. */
+/* ERR_RETRY where a session kept a lane for too long, named in the message; ERR_CONFIG where somebody must decide
+ * first. After a failure the outbox has the old number of lanes or the new one, and works. */
 int lanes_change(struct outbox *o, const struct lanes_request *rq, struct lanes_result *ret_result, struct error *err)
 	__attribute__((warn_unused_result));
 

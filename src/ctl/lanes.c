@@ -1,4 +1,5 @@
-/* lanes.c - the verb that lists the lanes, or changes their number. In: arguments; out: lines or JSON, an exit status. */
+/* lanes.c - the verb that lists the lanes, or changes their number. In: arguments; out: lines or JSON, an exit
+ * status. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
