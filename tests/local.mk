@@ -152,6 +152,7 @@ E2E_CALM = \
 	tests/e2e/test_network \
 	tests/e2e/test_outboxes \
 	tests/e2e/test_parked \
+	tests/e2e/test_pause \
 	tests/e2e/test_payload \
 	tests/e2e/test_refusal \
 	tests/e2e/test_reload \
@@ -254,6 +255,8 @@ libtestsupport_a_SOURCES = \
 	tests/support/proxy_link.h \
 	tests/support/proxy_sockets.c \
 	tests/support/proxy_sockets.h \
+	tests/support/receiver.c \
+	tests/support/receiver.h \
 	tests/support/relays.c \
 	tests/support/relays.h \
 	tests/support/sandbox.c \

@@ -119,6 +119,15 @@ test_property_files(void)
 	              "f:3:65: kafka.property_files.sasl.password: is in kafka.properties too; remove it there\n");
 }
 
+/* Where the posts go is no use without what they are signed with; the section comes after the others. */
+static void
+test_webhook(void)
+{
+	says("", "}\nwebhook: {url_file: /u, secret_file: /s", "");
+	says("", "}\nwebhook: {secret_file: /s", "");
+	says("", "}\nwebhook: {url_file: /u", "f:3:21: webhook.url_file: needs webhook.secret_file too, to sign posts with\n");
+}
+
 int
 main(void)
 {
@@ -129,5 +138,6 @@ main(void)
 	tap_test("marking needs a column", test_sent_at);
 	tap_test("a password is given once", test_password);
 	tap_test("files of properties", test_property_files);
+	tap_test("a webhook has a secret", test_webhook);
 	return tap_run();
 }
