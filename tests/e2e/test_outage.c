@@ -1,12 +1,16 @@
 /* test_outage.c - Kafka, or sessions of PostgreSQL, go away under load and come back: nothing is lost, reordered, repeated or
  * parked. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "support/db.h"
 #include "support/env.h"
 #include "support/load.h"
+#include "support/receiver.h"
 #include "support/servers.h"
 #include "support/tap.h"
 
@@ -17,11 +21,13 @@ enum { AWAY_MS = 8000, HOLD_MS = 500 };
 
 static struct env env;
 static struct load load;
+static struct receiver receiver;
 
 static void
 end(void)
 {
 	servers_heal();
+	receiver_stop(&receiver);
 	env_end(&env);
 }
 
@@ -100,6 +106,69 @@ watch_outage(void)
 	CU_ASSERT(proc_running(&env.daemons[0]));
 }
 
+#define SECRET "a secret of the test"
+
+/* A path below the test's directory with this content, good until the next call. */
+static const char *
+put(const char *name, const char *text)
+{
+	static char path[256];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", env.dir, name);
+	out = fopen(path, "we");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+	fprintf(out, "%s\n", text);
+	fclose(out);
+	CU_ASSERT_FATAL(chmod(path, 0640) == 0);
+	return path;
+}
+
+/* A section behind the last of the file. */
+static void
+hook_lines(char *lines, size_t size)
+{
+	int len;
+
+	receiver_start(&receiver);
+	len = snprintf(lines, size, "webhook:\n  url_file: \"%s\"\n", put("url", receiver.url));
+	snprintf(lines + len, size - (size_t)len, "  secret_file: \"%s\"\n", put("secret", SECRET));
+}
+
+static int
+wait_posted(const char *event)
+{
+	char text[64];
+	int first = -1;
+
+	snprintf(text, sizeof(text), "\"event\":\"%s\"", event);
+	for (int i = 0; i < 600 && receiver_count(&receiver, text, &first) == 0; i++)
+		proc_sleep_ms(50);
+	TAP_INT_FATAL(receiver_count(&receiver, text, NULL), 1);
+	CU_ASSERT_TRUE(receiver_signed(&receiver, first, SECRET));
+	return first;
+}
+
+/* One outage is told twice, and one event that was parked: without what is in it. */
+static void
+check_posts(void)
+{
+	int begin_post = wait_posted("outage-begin"), end_post = wait_posted("outage-end"), parked;
+	const char *duration;
+
+	CU_ASSERT(begin_post < end_post);
+	TAP_HAS(receiver.kept[begin_post], "\"side\":\"kafka\"");
+	TAP_HAS_FATAL(receiver.kept[end_post], "\"duration_ms\":");
+	duration = strstr(receiver.kept[end_post], "\"duration_ms\":") + strlen("\"duration_ms\":");
+	CU_ASSERT(strtoll(duration, NULL, 10) >= 1000);
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, topic)"
+	               " VALUES ('account', 'a-key-of-ours', 'x', '{\"pin\": \"confidential\"}', 'no topic!')");
+	parked = wait_posted("parked");
+	TAP_HAS(receiver.kept[parked], "\"count\":1");
+	TAP_INT(receiver_count(&receiver, "a-key-of-ours", NULL) + receiver_count(&receiver, "confidential", NULL), 0);
+	env_exec(&env, "DELETE FROM outbox_events WHERE aggregate_id = 'a-key-of-ours'");
+}
+
 enum outage { STOPPED, KILLED, FROZEN };
 
 static void
@@ -107,11 +176,16 @@ kafka_away(enum outage how)
 {
 	struct env_config cfg = {.outbox_lines = "  hold_max: 500ms\n"};
 	struct audit_report report;
+	char lines[600];
 	const char *topic;
 	double sent;
 
 	if (!begin())
 		return;
+	if (how == FROZEN) {
+		hook_lines(lines, sizeof(lines));
+		cfg.http_lines = lines;
+	}
 	env_init(&env, &cfg);
 	topic = env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
@@ -135,6 +209,8 @@ kafka_away(enum outage how)
 	CU_ASSERT(env_metric(&env, 0, UP_KAFKA) == 1);
 	CU_ASSERT(env_metric(&env, 0, "pgoutbox_outages_total{outbox=\"outbox_events\",side=\"kafka\"}") >= 1);
 	check_nothing_blamed(0);
+	if (how == FROZEN)
+		check_posts();
 	env_daemon_stop(&env, 0);
 	env_audit(&env, topic, false, &report);
 }
