@@ -14,8 +14,8 @@
 #define SERVERS(sb, one, two)                                                     \
 	SANDBOX(sb);                                                              \
 	kit_install(&sb, "kit-idempotency.sql");                                  \
-	PGconn *one __attribute__((cleanup(db_close))) = sandbox_open(sb.role);   \
-	PGconn *two __attribute__((cleanup(db_close))) = sandbox_open(sb.role)
+	PGconn *one __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role);   \
+	PGconn *two __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role)
 
 static void
 four_answers(void)

@@ -11,8 +11,8 @@
 #define CONSUMERS(sb, one, two)                                                   \
 	SANDBOX(sb);                                                              \
 	kit_install(&sb, "kit-inbox.sql");                                        \
-	PGconn *one __attribute__((cleanup(db_close))) = sandbox_open(sb.role);   \
-	PGconn *two __attribute__((cleanup(db_close))) = sandbox_open(sb.role)
+	PGconn *one __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role);   \
+	PGconn *two __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role)
 
 static void
 new_once(void)

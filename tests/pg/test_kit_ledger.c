@@ -24,8 +24,8 @@ prepare(struct sandbox *sb)
 #define LEDGER(sb, one, two)                                                      \
 	SANDBOX(sb);                                                              \
 	prepare(&sb);                                                             \
-	PGconn *one __attribute__((cleanup(db_close))) = sandbox_open(sb.role);   \
-	PGconn *two __attribute__((cleanup(db_close))) = sandbox_open(sb.role)
+	PGconn *one __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role);   \
+	PGconn *two __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role)
 
 static int64_t
 balance(struct sandbox *sb, const char *account)

@@ -24,8 +24,8 @@ prepare(struct sandbox *sb)
 #define MACHINE(sb, one, two)                                                     \
 	SANDBOX(sb);                                                              \
 	prepare(&sb);                                                             \
-	PGconn *one __attribute__((cleanup(db_close))) = sandbox_open(sb.role);   \
-	PGconn *two __attribute__((cleanup(db_close))) = sandbox_open(sb.role)
+	PGconn *one __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role);   \
+	PGconn *two __attribute__((cleanup(db_close), unused)) = sandbox_open(sb.role)
 
 static void
 legal_steps(void)
