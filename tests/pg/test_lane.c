@@ -128,6 +128,8 @@ look(struct rig *rig)
 	struct error err;
 
 	own.role = NULL;
+	statements_done(&rig->statements);
+	layout_done(&rig->layout);
 	SANDBOX_MUST(inspect(db, &own, &rig->layout, &err), &err);
 	SANDBOX_MUST(statements_make(&rig->layout, &rig->options, &rig->statements, &err), &err);
 	db_close(&db);
