@@ -101,17 +101,35 @@ results() {
 		END { print count[wanted] + 0 }' {} + 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-show_failures() {
-	find "$run_dir" -name '*.trs' -newer "$stamp" -exec grep -lE '^:test-result: (FAIL|XPASS|ERROR)' {} + 2>/dev/null |
-		while read -r trs; do
-			echo "    $(log_name "${trs%.trs}.log")"
-			grep -hE '^(not ok|Bail out)' "${trs%.trs}.log" | head -n 10 | sed 's/^/      /'
+# Programs of which there is a log but no result, because they were stopped. Their driver writes both a moment later than they end.
+unfinished() {
+	find "$run_dir/tests" -name '*.log' -newer "$stamp" 2>/dev/null |
+		while read -r program; do
+			[ "${program%.log}.trs" -nt "$stamp" ] || echo "$program"
 		done
+}
+
+settle_results() {
+	local tries=0
+	while [ -n "$(unfinished)" ] && [ $((tries += 1)) -le 20 ]; do
+		sleep 0.1
+	done
+}
+
+show_failures() {
+	{
+		find "$run_dir" -name '*.trs' -newer "$stamp" -exec grep -lE '^:test-result: (FAIL|XPASS|ERROR)' {} + 2>/dev/null |
+			sed 's/\.trs$/.log/'
+		unfinished
+	} | head -n 20 | while read -r program; do
+		echo "    $(log_name "$program")"
+		awk -f tests/support/failures.awk "$program"
+	done
 }
 
 # check NAME SECONDS BUILD COMMAND...: runs tests in a build directory and counts their results.
 check() {
-	local name=$1 limit=$2 start=$SECONDS status good bad left log
+	local name=$1 limit=$2 start=$SECONDS status good bad counted left log
 	run_dir=$workshop/$3
 	shift 3
 	log=$logs/${name// /-}.log
@@ -120,7 +138,9 @@ check() {
 	touch "$stamp" && sleep 0.02
 	run "$limit" "$log" env -C "$run_dir" "$@"
 	status=$?
+	[ "$status" -eq 0 ] || settle_results
 	good=$(results PASSED) bad=$(results FAILED) left=$(results SKIPPED)
+	counted=$bad
 	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 	fi
@@ -131,7 +151,8 @@ check() {
 	fi
 	printf '%s%4d passed, %d failed%s %s(%d s)%s\n' "$red" "$good" "$bad" "$plain" "$dim" $((SECONDS - start)) "$plain"
 	show_failures
-	[ "$status" -ne 124 ] || echo "    stopped after $limit s"
+	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || echo "    stopped after $limit s"
+	[ "$counted" -gt 0 ] || tail -n 12 "$log" | sed 's/^/      /'
 	[ "$good" -gt 0 ] || grep -E 'error:|\*\*\*|Error [0-9]|undefined reference|: hint:' "$log" | head -n 10 | sed 's/^/    /'
 	echo "    more in $(log_name "$log")"
 }

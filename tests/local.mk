@@ -277,11 +277,13 @@ EXTRA_PROGRAMS += $(PG_TESTS) $(E2E_TESTS) $(E2E_VARIANTS) tests/chaos/chaos tes
 	tests/support/outbox-writer
 LDADD = libtestsupport.a $(LIBPGOUTBOX) $(CUNIT_LIBS) $(CURL_LIBS)
 
-TESTS = tests/alerts tests/completion tests/docs tests/layers tests/man tests/messages tests/options tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
-LOG_DRIVER = env AM_TAP_AWK=$(AWK) $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+TESTS = tests/alerts tests/completion tests/docs tests/layers tests/man tests/messages tests/options tests/sweep-list tests/systemd tests/test_coverage tests/test_failures tests/test_layers tests/version $(UNIT_TESTS) $(MOCK_TESTS)
+LOG_DRIVER = env AWK=$(AWK) AM_TAP_AWK=$(srcdir)/tests/support/tap-awk $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+# A program that is stopped leaves its log.
+.PRECIOUS: $(TEST_LOGS)
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir=.; AR='$(AR)'; CC='$(CC)'; NM='$(NM)'; export srcdir builddir AR CC NM;
-dist_check_SCRIPTS = tests/alerts tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/options tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_layers tests/version
+dist_check_SCRIPTS = tests/alerts tests/completion tests/coverage tests/docs tests/layers tests/man tests/matrix tests/messages tests/options tests/run-list tests/sweep-list tests/systemd tests/test_coverage tests/test_failures tests/test_layers tests/version
 EXTRA_DIST += \
 	tests/alerts.yaml \
 	tests/chaos/README \
@@ -291,6 +293,7 @@ EXTRA_DIST += \
 	tests/mock/test_producer_rig.h \
 	tests/side-by-side \
 	tests/soak/soak \
+	tests/support/failures.awk \
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \
@@ -299,6 +302,7 @@ EXTRA_DIST += \
 	tests/support/pg.sh \
 	tests/support/postgres/pom.xml \
 	tests/support/sweep.def \
+	tests/support/tap-awk \
 	tests/support/tls.sh \
 	tests/support/workshop.sh \
 	tests/unit/config/bad \
