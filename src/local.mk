@@ -200,6 +200,9 @@ libpgoutbox_a_SOURCES = \
 	src/relay/publish.c \
 	src/relay/relay.c \
 	src/relay/relay.h \
+	src/relay/relay_impl.h \
+	src/relay/relay_lanes.c \
+	src/relay/relay_reload.c \
 	src/relay/spread.c \
 	src/relay/spread.h \
 	src/relay/stranded.c \

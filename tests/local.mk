@@ -68,6 +68,8 @@ UNIT_TESTS = \
 	tests/unit/relay/test_plan \
 	tests/unit/relay/test_progress \
 	tests/unit/relay/test_relay \
+	tests/unit/relay/test_relay_lanes \
+	tests/unit/relay/test_relay_reload \
 	tests/unit/relay/test_spread \
 	tests/unit/relay/test_stranded \
 	tests/unit/relay/test_upkeep \
@@ -307,6 +309,7 @@ EXTRA_DIST += \
 	tests/support/workshop.sh \
 	tests/unit/config/bad \
 	tests/unit/relay/test_pipe_world.h \
+	tests/unit/relay/test_relay_world.h \
 	tests/unit/source/session_stand_in.h \
 	tests/valgrind-e2e \
 	tests/valgrind.supp \

@@ -1,55 +1,14 @@
-/* relay.c - in: what upkeep, barrier, outlet and pipes tell; out: which lanes are ours, and when all is done. */
-#include "relay/relay.h"
+/* relay.c - in: what upkeep, barrier, outlet and pipes tell; out: which lanes are ours, and when all is done. What people
+ * change while it runs is told to relay_lanes.c and relay_reload.c. */
+#include "relay/relay_impl.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "relay/crew.h"
-#include "relay/doorman.h"
-#include "relay/link.h"
-#include "relay/outage.h"
-#include "relay/outlet.h"
-#include "relay/pausing.h"
-#include "relay/plan.h"
-#include "relay/progress.h"
-#include "relay/upkeep.h"
-#include "source/barrier.h"
 
-#define GRACE_US (LINK_MAX_MS * 1000 + 1000000) /* longer than any pause before a reconnect */
-#define REROUTE_MAX_US 5000000                  /* without a claim, at the most */
-#define STOP_GRACE_US 2000000                   /* after the purge, for the last settles */
-
-struct relay {
-	struct relay_options opt;
-	struct outage postgresql, kafka;
-	struct plan plan;
-	struct statements statements;
-	struct pipe_shared shared;
-	struct outlet *outlet;
-	struct holds holds;
-	bool lifted; /* holds are over: to be told to the pipes */
-	bool drained; /* Kafka has done with all that it got: the next wave may go */
-	struct upkeep upkeep;
-	struct barrier *barrier;
-	struct link barrier_link;
-	struct doorman *doorman;
-	struct crew crew;
-	struct watch timer; /* looks at what changed */
-	struct loop_gap gap;
-	struct progress progress;
-	struct pausing pausing;
-	struct keeper_members members;
-	bool members_known;
-	bool stopping;
-	int64_t purge_us, give_up_us;
-	int64_t reroute_until_us;
-	bool done;
-	struct error failure;
-	bool has_failure;
-};
+#define STOP_GRACE_US 2000000 /* after the purge, for the last settles */
 
 static void
 finish(struct relay *r, const struct error *err)
@@ -78,8 +37,8 @@ on_changed(void *ctx)
 	doorman_wake(r->doorman);
 }
 
-static void
-fail(void *ctx, const struct error *err)
+void
+relay_fail(void *ctx, const struct error *err)
 {
 	struct relay *r = ctx;
 
@@ -98,7 +57,7 @@ on_failed(void *ctx, const struct error *err)
 
 	log_error(r->opt.log, LOG_ERR, "session-failed", err);
 	if (!r->shared.proven)
-		fail(r, err);
+		relay_fail(r, err);
 }
 
 /* Where this relay is alone, and nothing is held, parked or paused, whatever waits in the table could be sent. */
@@ -187,39 +146,6 @@ step_stop(struct relay *r, int64_t now_us)
 }
 
 static void
-warm_topic(struct relay *r)
-{
-	if (strchr(r->plan.topic, '$') == NULL)
-		outlet_warm_topic(r->outlet, r->plan.topic);
-}
-
-/* An event that waits for its topic, and gets another, must not come there after later ones of its key: so the route changes
- * while nothing is under way, and each lane looks again from the bottom. Says when to look again. */
-static int64_t
-step_reroute(struct relay *r, int64_t now_us)
-{
-	struct error err;
-
-	if (!crew_quiet(&r->crew) && now_us < r->reroute_until_us && !r->stopping)
-		return r->reroute_until_us;
-	if (!crew_quiet(&r->crew)) {
-		error_set(&err, ERR_RETRY, "events with Kafka are not acknowledged: they and all that follow keep the topic \"%s\"",
-		          r->plan.topic);
-		error_hint(&err, "reload once the topic takes events again, or restart");
-		log_error(r->opt.log, LOG_WARNING, "route-kept", &err);
-	} else if (plan_reload_route(&r->plan, r->opt.cfg, &err) != 0) {
-		log_error(r->opt.log, LOG_ERR, "route-kept", &err);
-	} else {
-		log_write(r->opt.log, LOG_NOTICE, "route-changed", "from here on the topic is \"%s\"", r->plan.topic);
-		r->shared.router = r->plan.router;
-		warm_topic(r);
-	}
-	r->shared.rerouting = false;
-	crew_each(&r->crew, pipe_rerouted);
-	return CLOCK_NEVER;
-}
-
-static void
 fire(struct watch *w, short revents, int64_t now_us)
 {
 	struct relay *r = (struct relay *)(void *)((char *)w - offsetof(struct relay, timer));
@@ -233,7 +159,7 @@ fire(struct watch *w, short revents, int64_t now_us)
 		crew_each(&r->crew, pipe_holds_lifted);
 	r->lifted = false;
 	if (r->shared.rerouting)
-		r->timer.deadline_us = step_reroute(r, now_us);
+		r->timer.deadline_us = relay_step_reroute(r, now_us);
 	if (r->drained)
 		crew_each(&r->crew, pipe_turn);
 	r->drained = false;
@@ -243,104 +169,17 @@ fire(struct watch *w, short revents, int64_t now_us)
 
 /* --- from the keeper --- */
 
-/* Statements and a pipe for each lane. */
-static bool
-make_crew(struct relay *r, const struct layout *lo)
-{
-	struct error err;
-
-	r->shared.lanes.layout = lo;
-	if (statements_make(lo, &r->plan.statements, &r->statements, &err) != 0 ||
-	    crew_make(&r->crew, &r->shared, lo->lanes, &err) != 0) {
-		fail(r, &err);
-		return false;
-	}
-	metrics_set(r->opt.metrics, METRIC_LANES, lo->lanes);
-	pausing_tell(&r->pausing, &r->crew);
-	doorman_open(r->doorman);
-	return true;
-}
-
-/* Every lane was let go, so nothing is left of the old ones. */
-static void
-renew_crew(struct relay *r, const struct layout *lo)
-{
-	int old = r->crew.count;
-
-	doorman_close(r->doorman);
-	crew_done(&r->crew);
-	crew_init(&r->crew);
-	statements_done(&r->statements);
-	r->statements = (struct statements){.claim = NULL};
-	r->members_known = false;
-	if (!make_crew(r, lo))
-		return;
-	log_write(r->opt.log, LOG_NOTICE, "lanes-changed", "the outbox has %d lanes now, not %d", lo->lanes, old);
-}
-
-/* The statements are made once for a number of lanes. A table that changed otherwise under a running relay is met by a
- * restart, in the hands of systemd. */
-static void
-on_layout(void *ctx, const struct layout *lo)
-{
-	struct relay *r = ctx;
-	struct error err;
-
-	if (r->crew.count == 0) {
-		if (make_crew(r, lo))
-			barrier_open(r->barrier);
-		return;
-	}
-	spread_returned(&r->crew.spread, clock_mono_us(), GRACE_US);
-	if (lo->lanes != r->crew.count) {
-		if (crew_closed(&r->crew))
-			renew_crew(r, lo);
-		return; /* else the next look at the members sees to it */
-	}
-	if (statements_fit(&r->statements, lo, &r->plan.statements))
-		return;
-	error_set(&err, ERR_RETRY, "the outbox table was changed while the relay ran");
-	error_hint(&err, "the relay stops cleanly and is to be started again");
-	fail(r, &err);
-}
-
-static void
-on_pauses(void *ctx, struct pauses *p)
-{
-	struct relay *r = ctx;
-
-	pausing_look(&r->pausing, p, &r->holds, r->opt.log, r->opt.metrics, clock_mono_us());
-	pausing_tell(&r->pausing, &r->crew);
-}
-
-/* The number of lanes is being changed, or was: all lanes are let go, as in a stop, and when the last of them is settled the
- * table is looked at anew. */
-static bool
-lanes_change(struct relay *r, const struct keeper_members *m)
-{
-	bool changed = m->lanes > 0 && m->lanes != r->crew.count;
-
-	if (!m->switching && !changed)
-		return false;
-	if (m->switching && !r->members.switching)
-		log_write(r->opt.log, LOG_NOTICE, "lanes-change", "the number of lanes is to be changed: this relay lets its lanes go");
-	crew_each(&r->crew, pipe_leave);
-	if (changed && !m->switching && crew_closed(&r->crew))
-		upkeep_reopen(&r->upkeep);
-	return true;
-}
-
 static void
 on_members(void *ctx, const struct keeper_members *m)
 {
 	struct relay *r = ctx;
 	bool parked_changed = r->members_known && m->parked_sign != r->members.parked_sign;
-	bool lanes_stay = !lanes_change(r, m);
+	bool lanes_stay = !relay_change_lanes(r, m);
 
 	if (lanes_stay && (!r->members_known || m->relays != r->members.relays || m->quota != r->members.quota))
 		log_fields(r->opt.log, LOG_INFO, "lanes-share",
-		           LOG_FIELDS(LOG_NUMBER("relays", m->relays), LOG_NUMBER("lanes", r->crew.count), LOG_NUMBER("quota", m->quota)), "%d relays share %d lanes: this one has %d", m->relays,
-		          r->crew.count, m->quota);
+		           LOG_FIELDS(LOG_NUMBER("relays", m->relays), LOG_NUMBER("lanes", r->crew.count), LOG_NUMBER("quota", m->quota)),
+		           "%d relays share %d lanes: this one has %d", m->relays, r->crew.count, m->quota);
 	r->members = *m;
 	r->members_known = true;
 	barrier_tick(r->barrier, clock_mono_us());
@@ -533,7 +372,14 @@ static int
 make_sessions(struct relay *r, struct error *err)
 {
 	struct upkeep_events ue = {
-		.layout = on_layout, .misfit = fail, .pauses = on_pauses, .members = on_members, .serves = on_postgresql_serves, .hints = on_hints, .ctx = r};
+		.layout = relay_on_layout,
+		.misfit = relay_fail,
+		.pauses = relay_on_pauses,
+		.members = on_members,
+		.serves = on_postgresql_serves,
+		.hints = on_hints,
+		.ctx = r,
+	};
 	struct barrier_events be = {.flushed = on_flushed, .lost = on_barrier_lost, .ctx = r};
 
 	link_init(&r->barrier_link, reopen_barrier, r);
@@ -584,7 +430,7 @@ relay_new(const struct relay_options *opt, struct relay **ret_relay, struct erro
 	}
 	health(r, HEALTH_KAFKA, HEALTH_OK, NULL);
 	health(r, HEALTH_PROGRESS, HEALTH_OK, NULL);
-	warm_topic(r);
+	relay_warm_topic(r);
 	upkeep_open(&r->upkeep);
 	*ret_relay = r;
 	return 0;
@@ -607,24 +453,6 @@ relay_stop(struct relay *r)
 	crew_each(&r->crew, pipe_leave);
 	FAILPOINT(stop_begun);
 	r->timer.deadline_us = 0;
-}
-
-int
-relay_reload(struct relay *r, struct error *err)
-{
-	bool differs = false;
-	int rc = plan_route_differs(&r->plan, r->opt.cfg, &differs, err);
-
-	plan_reload_limits(&r->plan, r->opt.cfg);
-	outlet_set_stall(r->outlet, r->opt.cfg->outbox.hold_max_ms * 2);
-	upkeep_reload(&r->upkeep);
-	crew_each(&r->crew, pipe_limits_changed);
-	if (rc != 0 || !differs)
-		return rc;
-	r->shared.rerouting = true;
-	r->reroute_until_us = clock_mono_us() + REROUTE_MAX_US;
-	r->timer.deadline_us = 0;
-	return 0;
 }
 
 void
