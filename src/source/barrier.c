@@ -48,11 +48,19 @@ on_ready(void *ctx)
 	flush(ctx, clock_mono_us());
 }
 
+/* Whoever waits is told, and asks anew: what was needed until now is nobody's any more. */
+static void
+lose(struct barrier *b, const struct error *err)
+{
+	b->needed = b->safe = 0;
+	b->events.lost(b->events.ctx, err);
+}
+
 static void
 fail(struct barrier *b, const struct error *err)
 {
 	barrier_close(b);
-	b->events.lost(b->events.ctx, err);
+	lose(b, err);
 }
 
 static void
@@ -83,9 +91,7 @@ on_round(void *ctx, struct round *r)
 static void
 on_lost(void *ctx, const struct error *err)
 {
-	struct barrier *b = ctx;
-
-	b->events.lost(b->events.ctx, err);
+	lose(ctx, err);
 }
 
 struct barrier *
@@ -121,11 +127,12 @@ barrier_watch(struct barrier *b)
 	return session_watch(b->session);
 }
 
-/* After a failover positions may run backwards: nothing of before counts. */
+/* After a failover positions may run backwards: one that was asked for while there was no session may be another server's, never
+ * to be reached here. One flush serves whoever asked, since it begins later than what they saw. */
 void
 barrier_open(struct barrier *b)
 {
-	b->needed = b->safe = 0;
+	b->needed = b->needed > 0 ? 1 : 0;
 	session_open(b->session);
 }
 

@@ -18,7 +18,7 @@
 struct barrier_events {
 	/* WAL is safe up to lsn, and so is whatever transactions with an xid below xid have committed. */
 	void (*flushed)(void *ctx, uint64_t lsn, uint64_t xid);
-	void (*lost)(void *ctx, const struct error *err); /* closed; what was asked for is asked again after the next open */
+	void (*lost)(void *ctx, const struct error *err); /* closed; what was needed is forgotten, to be asked for again, now or later */
 	void *ctx;
 };
 
@@ -30,7 +30,7 @@ struct watch *barrier_watch(struct barrier *b);
 void barrier_open(struct barrier *b);
 void barrier_close(struct barrier *b);
 
-/* flushed() will come with at least this position. */
+/* flushed() will come with at least this position, after the next open where there is no session now. */
 void barrier_need(struct barrier *b, uint64_t lsn, int64_t now_us);
 
 /* Says a word when it has been silent for long, or the server would end the session. */

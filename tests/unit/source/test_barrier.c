@@ -8,6 +8,7 @@
 static struct session_options options = {.session_timeout_ms = 3000};
 static struct barrier *b;
 static int flushed, lost;
+static uint64_t asks_when_lost; /* 0 = nobody does */
 static uint64_t flushed_lsn, flushed_xid;
 static struct error lost_error;
 
@@ -27,6 +28,8 @@ on_test_lost(void *ctx, const struct error *err)
 	CU_ASSERT_FALSE(session.open);
 	lost++;
 	lost_error = *err;
+	if (asks_when_lost != 0)
+		barrier_need(b, asks_when_lost, now_us);
 }
 
 static void
@@ -35,6 +38,7 @@ setup(void)
 	struct barrier_events events = {.flushed = on_test_flushed, .lost = on_test_lost};
 
 	flushed = lost = 0;
+	asks_when_lost = 0;
 	flushed_lsn = 0;
 	now_us = 1000000;
 	b = barrier_new(&options, &events);
@@ -133,6 +137,35 @@ test_forgets_with_its_session(void)
 	TAP_INT(flushed_lsn, 0x600);
 }
 
+/* A lane that has its session still does not wait for another lane to ask. */
+static void
+test_asked_for_between(void)
+{
+	connect_it();
+	break_it(ERR_RETRY);
+	need(0x3000);
+	barrier_open(b);
+	connect_it();
+	TAP_STR(buf_str(&sent), FLUSH);
+	answer_flush("0/600"); /* of another server, perhaps */
+	TAP_INT(flushed_lsn, 0x600);
+	TAP_STR(buf_str(&sent), "");
+}
+
+/* It is told of the loss, and asks at once. */
+static void
+test_asked_for_while_told(void)
+{
+	asks_when_lost = 0x40;
+	connect_it();
+	need(0x20);
+	answer_failed(2, NO_ROWS(), ROWS(1, "0/30"), NO_ROWS());
+	TAP_INT(lost, 1);
+	barrier_open(b);
+	connect_it();
+	TAP_STR(buf_str(&sent), FLUSH);
+}
+
 static void
 test_flush_fails(void)
 {
@@ -214,6 +247,8 @@ main(void)
 	tap_test("one flush serves all", test_one_serves_all);
 	tap_test("needed before it is connected", test_needed_early);
 	tap_test("forgets with its session", test_forgets_with_its_session);
+	tap_test("asked for between two sessions", test_asked_for_between);
+	tap_test("asked for while it is told of", test_asked_for_while_told);
 	tap_test("a flush fails", test_flush_fails);
 	tap_test("a standby is not waited for", test_standby_not_waited_for);
 	tap_test("short of what is needed", test_short_of_what_is_needed);
