@@ -8,12 +8,41 @@ libpayments_a_SOURCES = \
 	examples/payments/options.c \
 	examples/payments/options.h
 
+EXTRA_PROGRAMS += $(PAYMENTS_CONSUMERS)
+PAYMENTS_CONSUMERS = \
+	examples/payments/payments-consumer \
+	examples/payments/payments-injector
+examples_payments_payments_consumer_SOURCES = \
+	examples/payments/consumer.c \
+	examples/payments/payment_event.c \
+	examples/payments/payment_event.h \
+	examples/payments/report.c \
+	examples/payments/report.h \
+	examples/payments/saga.c \
+	examples/payments/saga.h \
+	examples/payments/stop.c \
+	examples/payments/stop.h \
+	examples/payments/stream.c \
+	examples/payments/stream.h
+examples_payments_payments_consumer_LDADD = libpayments.a $(LIBPGOUTBOX)
+examples_payments_payments_injector_SOURCES = \
+	examples/payments/injector.c \
+	examples/payments/stop.c \
+	examples/payments/stop.h \
+	examples/payments/stream.c \
+	examples/payments/stream.h
+examples_payments_payments_injector_LDADD = libpayments.a $(LIBPGOUTBOX)
+
 EXTRA_DIST += \
+	examples/payments/books \
+	examples/payments/books.sql \
+	examples/payments/pgoutboxd.yaml \
 	examples/payments/schema-provider.sql \
 	examples/payments/schema-reports.sql \
 	examples/payments/schema-shop.sql \
 	examples/payments/schema.sql
 
 .PHONY: examples
+examples: $(PAYMENTS_CONSUMERS)
 examples: all-am libpayments.a
 CLEANFILES += libpayments.a
