@@ -1,5 +1,5 @@
--- The books: what the shop, the provider, the read model and the clients say about the same payments. examples/payments/books runs it in
--- the shop's database.
+-- The books: what the shop, the provider, the read model and the clients say about the same payments. The script
+-- "books" runs this in the shop's database.
 --
 -- Reads in the current directory what is not in the shop's database:
 --	client.tsv           the answers that clients got

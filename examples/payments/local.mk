@@ -36,7 +36,11 @@ examples_payments_payments_injector_LDADD = libpayments.a $(LIBPGOUTBOX)
 EXTRA_DIST += \
 	examples/payments/books \
 	examples/payments/books.sql \
+	examples/payments/break/compensation.sql \
+	examples/payments/break/inbox.sql \
+	examples/payments/break/provider.sql \
 	examples/payments/pgoutboxd.yaml \
+	examples/payments/run.sh \
 	examples/payments/schema-provider.sql \
 	examples/payments/schema-reports.sql \
 	examples/payments/schema-shop.sql \
