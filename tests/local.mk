@@ -144,6 +144,7 @@ PG_TESTS = \
 # take long and bear it are with the rough ones.
 E2E_CALM = \
 	tests/e2e/test_bench \
+	tests/e2e/test_clients \
 	tests/e2e/test_failover \
 	tests/e2e/test_holds \
 	tests/e2e/test_http \
@@ -295,7 +296,11 @@ EXTRA_DIST += \
 	tests/mock/test_producer_rig.h \
 	tests/side-by-side \
 	tests/soak/soak \
+<<<<<<< HEAD
 	tests/support/failures.awk \
+=======
+	tests/support/clients.sh \
+>>>>>>> 6359962 (examples/clients: Python, Go, Java and Node write an event and consume it once)
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \
