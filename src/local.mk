@@ -11,6 +11,7 @@ libpgoutbox_a_SOURCES = \
 	src/admin/checkup_impl.h \
 	src/admin/checkup_kafka.c \
 	src/admin/checkup_postgresql.c \
+	src/admin/checkup_queries.c \
 	src/admin/claim_index.c \
 	src/admin/claim_index.h \
 	src/admin/conn.c \
@@ -165,6 +166,8 @@ libpgoutbox_a_SOURCES = \
 	src/metrics/metrics.h \
 	src/metrics/process.c \
 	src/metrics/process.h \
+	src/metrics/readings.c \
+	src/metrics/readings.h \
 	src/metrics/rows.c \
 	src/metrics/rows.h \
 	src/metrics/storage.h \
@@ -198,6 +201,8 @@ libpgoutbox_a_SOURCES = \
 	src/relay/progress.c \
 	src/relay/progress.h \
 	src/relay/publish.c \
+	src/relay/queries.c \
+	src/relay/queries.h \
 	src/relay/relay.c \
 	src/relay/relay.h \
 	src/relay/relay_impl.h \
@@ -260,6 +265,8 @@ libpgoutbox_a_SOURCES = \
 	src/sink/statistics.h \
 	src/sink/topics.c \
 	src/sink/topics.h \
+	src/source/asker.c \
+	src/source/asker.h \
 	src/source/barrier.c \
 	src/source/barrier.h \
 	src/source/bell.c \

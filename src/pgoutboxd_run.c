@@ -19,6 +19,7 @@
 #include "hook/webhook.h"
 #include "metrics/metrics.h"
 #include "relay/budget.h"
+#include "relay/queries.h"
 #include "relay/relay.h"
 #include "serve/descriptors.h"
 #include "serve/health.h"
@@ -55,6 +56,9 @@ struct daemon {
 	uint64_t log_dropped; /* as far as the metric tells, */
 	struct webhook_counts posts; /* and so are these */
 	struct webhook *webhook; /* NULL = none */
+	struct queries *queries; /* NULL = none */
+	const char *query_names[CONFIG_QUERIES_MAX + 1];
+	size_t query_count;
 	int log_format; /* of the command line; -1 = none */
 	int exit_status;
 	bool stopping;
@@ -182,6 +186,7 @@ render_metrics(void *ctx, struct buf *ret_out)
 
 	metrics_set(metrics_daemon(d->metrics), METRIC_READY, health_ready(d->health, false, clock_mono_us(), NULL));
 	metrics_render(d->metrics, ret_out);
+	queries_render(d->queries, ret_out);
 }
 
 static unsigned long long
@@ -242,7 +247,7 @@ static int
 allow_descriptors(const struct daemon *d)
 {
 	uint64_t wanted = budget_descriptors(d->cfg->kafka.brokers, d->count) + HTTP_DESCRIPTORS_MAX +
-	                  (d->cfg->webhook.url != NULL ? WEBHOOK_DESCRIPTORS_MAX : 0);
+	                  (d->cfg->webhook.url != NULL ? WEBHOOK_DESCRIPTORS_MAX : 0) + (d->query_count > 0 ? 1 : 0);
 	uint64_t limit = descriptors_allow(wanted), missing = limit < wanted ? wanted - limit : 0;
 
 	if (missing > 0)
@@ -310,6 +315,27 @@ make_webhook(struct daemon *d, struct error *err)
 	return webhook_new(&opt, &d->webhook, err);
 }
 
+static void
+list_queries(struct daemon *d, struct metrics_labels *labels)
+{
+	struct asker_query list[CONFIG_QUERIES_MAX + 1];
+
+	d->query_count = queries_list(d->cfg, list);
+	for (size_t i = 0; i < d->query_count; i++)
+		d->query_names[i] = list[i].name;
+	labels->queries = d->query_names;
+	labels->queries_count = d->query_count;
+}
+
+/* Before the endpoint, whose thread shows what they give. */
+static int
+make_queries(struct daemon *d, struct error *err)
+{
+	struct queries_options opt = {.cfg = d->cfg, .loop = d->loop, .log = &d->log, .metrics = d->metrics};
+
+	return queries_new(&opt, &d->queries, err);
+}
+
 /* Everything that the relays need around them; on failure daemon_done() takes back what was made. */
 static int
 daemon_init(struct daemon *d, struct error *err)
@@ -326,6 +352,7 @@ daemon_init(struct daemon *d, struct error *err)
 	if (list_outboxes(d, err) != 0)
 		return -1;
 	labels.outboxes = health.outboxes = d->tables;
+	list_queries(d, &labels);
 	if (loop_new(&d->loop, err) != 0 || metrics_new(&labels, &d->metrics, err) != 0)
 		return -1;
 	health.loop = d->loop;
@@ -334,7 +361,7 @@ daemon_init(struct daemon *d, struct error *err)
 	http.health = d->health;
 	http.metrics_ctx = d;
 	http.connections = allow_descriptors(d);
-	if (http_new(&http, &d->http, err) != 0 || signals_new(on_signal, d, &d->signals, err) != 0 ||
+	if (make_queries(d, err) != 0 || http_new(&http, &d->http, err) != 0 || signals_new(on_signal, d, &d->signals, err) != 0 ||
 	    loop_add(d->loop, signals_watch(d->signals), err) != 0)
 		return -1;
 	d->status = (struct watch){.fd = -1, .fire = status_fired};
@@ -350,6 +377,7 @@ daemon_done(struct daemon *d)
 	http_free(d->http);
 	for (size_t i = 0; i < d->count && d->outboxes != NULL; i++)
 		relay_free(d->outboxes[i].relay);
+	queries_free(d->queries);
 	webhook_free(d->webhook, WEBHOOK_STOP_US);
 	signals_free(d->signals);
 	notify_free(d->notify);

@@ -55,6 +55,7 @@ UNIT_TESTS = \
 	tests/unit/metrics/test_exposition \
 	tests/unit/metrics/test_metrics \
 	tests/unit/metrics/test_process \
+	tests/unit/metrics/test_readings \
 	tests/unit/metrics/test_rows \
 	tests/unit/model/test_batch \
 	tests/unit/relay/test_doorman \
@@ -96,6 +97,7 @@ UNIT_TESTS = \
 	tests/unit/sink/test_sockets \
 	tests/unit/sink/test_statistics \
 	tests/unit/sink/test_topics \
+	tests/unit/source/test_asker \
 	tests/unit/source/test_barrier \
 	tests/unit/source/test_bell \
 	tests/unit/source/test_keeper \
@@ -136,6 +138,7 @@ PG_TESTS = \
 	tests/pg/test_parked \
 	tests/pg/test_lanes \
 	tests/pg/test_pause \
+	tests/pg/test_queries \
 	tests/pg/test_replay \
 	tests/pg/test_status \
 	tests/pg/test_top

@@ -2,6 +2,7 @@
 #ifndef PGOUTBOX_ADMIN_CHECKUP_IMPL_H
 #define PGOUTBOX_ADMIN_CHECKUP_IMPL_H
 
+#include <libpq-fe.h>
 #include <stdint.h>
 
 #include "admin/checkup.h"
@@ -29,6 +30,7 @@ struct checkup_topics {
 
 void checkup_postgresql(const struct config *cfg, const char *database, const char *role, struct checkup_topics *topics,
                         struct checkup *c);
+void checkup_queries(const struct config *cfg, PGconn *conn, const char *role, struct checkup *c);
 void checkup_kafka(const struct config *cfg, const struct checkup_topics *topics, struct checkup *c);
 
 #endif

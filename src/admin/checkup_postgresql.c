@@ -132,9 +132,9 @@ enum { S_FREE, S_OURS, S_ROLE_LIMIT, S_DATABASE_LIMIT, S_AUTOVACUUM, S_TRACK, S_
 	"  AND 'autovacuum_enabled=false' = ANY (reloptions))"
 
 static void
-judge_room(const PGresult *res, int lanes, struct checkup *c)
+judge_room(const PGresult *res, int64_t needed, struct checkup *c)
 {
-	int64_t needed = lanes + SESSIONS_MORE, room = number(res, 0, S_FREE) + number(res, 0, S_OURS);
+	int64_t room = number(res, 0, S_FREE) + number(res, 0, S_OURS);
 
 	for (int col = S_ROLE_LIMIT; col <= S_DATABASE_LIMIT; col++)
 		if (!PQgetisnull(res, 0, col) && number(res, 0, col) >= 0 && number(res, 0, col) < needed)
@@ -149,8 +149,9 @@ judge_room(const PGresult *res, int lanes, struct checkup *c)
 }
 
 static void
-judge_settings(PGconn *conn, const char *role, const struct layout *lo, struct checkup *c)
+judge_settings(const struct config *cfg, PGconn *conn, const char *role, const struct layout *lo, struct checkup *c)
 {
+	bool queries = cfg->queries.reconciliation || cfg->queries.sql.count > 0;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 	char oid[16];
 	const char *values[] = {role, oid};
@@ -162,7 +163,7 @@ judge_settings(PGconn *conn, const char *role, const struct layout *lo, struct c
 		return;
 	}
 	if (lo->lanes > 0)
-		judge_room(res, lo->lanes, c);
+		judge_room(res, lo->lanes + SESSIONS_MORE + queries, c);
 	if (!is(res, S_AUTOVACUUM, "on") || !is(res, S_TRACK, "on") || is(res, S_TABLE_OFF, "t"))
 		checkup_add(c, FINDING_WARNING, "autovacuum", "switch autovacuum and track_counts on, for the table too: ALTER TABLE ... RESET (autovacuum_enabled)",
 		            "autovacuum does not look after table \"%s\": dead rows slow claims down more and more",
@@ -281,8 +282,9 @@ checkup_postgresql(const struct config *cfg, const char *database, const char *r
 		return;
 	judge_sessions(cfg, database, t.conn, c);
 	fits = judge_layout(&t, &lo, c);
-	judge_settings(t.conn, t.role, &lo, c);
+	judge_settings(cfg, t.conn, t.role, &lo, c);
 	judge_clock(t.conn, c);
+	checkup_queries(cfg, t.conn, t.role, c);
 	if (fits && lo.facts.readable && lo.lanes > 0 && lo.facts.may_select)
 		look_at_unsent(cfg, t.conn, &lo, topics, c);
 }

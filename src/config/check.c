@@ -162,6 +162,61 @@ check_webhook(const struct config *cfg, struct config_problems *problems)
 		config_complain(cfg, "webhook.url_file", problems, CONFIG_ERROR, "needs webhook.secret_file too, to sign posts with");
 }
 
+static bool
+is_query_name(const char *name)
+{
+	return strlen(name) <= CONFIG_QUERY_NAME_MAX && name[0] >= 'a' && name[0] <= 'z' &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789")] == '\0';
+}
+
+/* Names of metrics are made of both, the query's and the column's: where one name goes on as another one begins, two
+ * queries could make the same. */
+static const char *
+similar_query(const struct config *cfg, const char *name)
+{
+	const struct config_properties *sql = &cfg->queries.sql;
+
+	for (size_t i = 0; i <= sql->count; i++) {
+		const char *other = i < sql->count ? sql->items[i].name : CONFIG_QUERY_RECONCILIATION;
+		size_t len = strlen(other);
+
+		if (strncmp(name, other, len) == 0 && (name[len] == '_' || (name[len] == '\0' && i == sql->count)))
+			return other;
+	}
+	return NULL;
+}
+
+static void
+check_query(const struct config *cfg, const struct config_property *p, struct config_problems *problems)
+{
+	char path[192];
+	const char *other = similar_query(cfg, p->name);
+
+	(void)snprintf(path, sizeof(path), "queries.sql.%s", p->name);
+	if (!is_query_name(p->name))
+		config_complain(cfg, path, problems, CONFIG_ERROR,
+		                "a query's name is made of a-z, 0-9 and \"_\", begins with a letter and has at most %d of them",
+		                CONFIG_QUERY_NAME_MAX);
+	else if (other != NULL)
+		config_complain(cfg, path, problems, CONFIG_ERROR,
+		                "begins as the name of the query \"%s\" does, and their metrics might be the same; name it otherwise", other);
+	if (p->value[strspn(p->value, " \t\n;")] == '\0')
+		config_complain(cfg, path, problems, CONFIG_ERROR, "has no SQL; remove the line");
+	else if (strlen(p->value) > CONFIG_QUERY_SQL_MAX)
+		config_complain(cfg, path, problems, CONFIG_ERROR, "is longer than %d bytes; make a view of it", CONFIG_QUERY_SQL_MAX);
+}
+
+static void
+check_queries(const struct config *cfg, struct config_problems *problems)
+{
+	const struct config_properties *sql = &cfg->queries.sql;
+
+	for (size_t i = 0; i < sql->count; i++)
+		check_query(cfg, &sql->items[i], problems);
+	if (sql->count > CONFIG_QUERIES_MAX)
+		config_complain(cfg, "queries.sql", problems, CONFIG_ERROR, "has more than %d queries", CONFIG_QUERIES_MAX);
+}
+
 void
 check_options(const struct config *cfg, struct config_problems *problems)
 {
@@ -176,4 +231,5 @@ check_options(const struct config *cfg, struct config_problems *problems)
 	check_password(cfg, problems);
 	check_property_files(cfg, problems);
 	check_webhook(cfg, problems);
+	check_queries(cfg, problems);
 }

@@ -76,6 +76,11 @@ const struct config *config_find_outbox(const struct config *cfg, const char *ta
 
 #define CONFIG_OUTBOXES_MAX 64
 
+#define CONFIG_QUERIES_MAX 32 /* beside the one of the kit */
+#define CONFIG_QUERY_NAME_MAX 40
+#define CONFIG_QUERY_SQL_MAX 8192
+#define CONFIG_QUERY_RECONCILIATION "reconciliation" /* the name of the one that queries.reconciliation stands for */
+
 enum config_level {
 	CONFIG_ERROR,
 	CONFIG_WARNING, /* the configuration is usable all the same */

@@ -94,7 +94,7 @@ add_scope(struct buf *out, const struct metrics_scope *s, enum metric id, bool *
 	const struct metric_row *row = rows_get(id);
 	const struct label_set *set = rows_labels(id);
 	const metrics_cell *cells = metrics_cells_of_const(s, id);
-	const char *labels = row->scope == SCOPE_OUTBOX ? s->labels : NULL;
+	const char *labels = row->scope == SCOPE_DAEMON ? NULL : s->labels;
 	for (unsigned i = 0; i < set->count; i++) {
 		uint64_t value = atomic_load_explicit(&cells[i], memory_order_relaxed);
 		if (row->type == TYPE_GAUGE && value == METRICS_UNSET)
@@ -133,6 +133,9 @@ metrics_render(const struct metrics *m, struct buf *out)
 		if (rows_get(id)->scope == SCOPE_OUTBOX) {
 			for (size_t i = 0; i < m->outboxes_count; i++)
 				add_scope(out, &m->outboxes[i], id, &head);
+		} else if (rows_get(id)->scope == SCOPE_QUERY) {
+			for (size_t i = 0; i < m->queries_count; i++)
+				add_scope(out, &m->queries[i], id, &head);
 		} else if (rows_get(id)->scope == SCOPE_DAEMON) {
 			add_scope(out, &m->daemon, id, &head);
 		} else if (rows_get(id)->scope == SCOPE_INFO) {
@@ -157,6 +160,8 @@ print_labels(struct buf *out, enum metric id)
 		buf_add_str(out, "`version`, `librdkafka`, `libpq`");
 	else if (scope == SCOPE_OUTBOX)
 		buf_add_str(out, "`outbox`");
+	else if (scope == SCOPE_QUERY)
+		buf_add_str(out, "`query`");
 	if (set->name == NULL)
 		return;
 	buf_printf(out, "%s`%s`: ", scope == SCOPE_OUTBOX ? ", " : "", set->name);
@@ -170,6 +175,7 @@ static const char docs_head[] =
 	"What `/metrics` shows. This page is made from `src/metrics/metrics.def`; change it there.\n"
 	"\n"
 	"- `outbox` is the name of the table. Labels have a fixed set of values, so the number of series is bounded.\n"
+	"- What the queries of the section `queries` give comes after these, by names of their own: see [metrics of your own](kits.md#metrics-of-your-own).\n"
 	"- A gauge is left out until its value is known for the first time.\n"
 	"- Ages are given as the time at which they began: `time() - pgoutbox_..._timestamp_seconds`, where it is not 0.\n"
 	"- Histograms have `_bucket`, `_sum` and `_count`, and the same bounds wherever the unit is the same.\n"

@@ -77,6 +77,24 @@ versions(const struct metrics_labels *labels)
 	return all;
 }
 
+static bool
+make_queries(struct metrics *m, const struct metrics_labels *labels)
+{
+	if (labels->queries_count == 0)
+		return true;
+	m->queries = calloc(labels->queries_count, sizeof(*m->queries));
+	if (m->queries == NULL)
+		return false;
+	m->queries_count = labels->queries_count;
+	for (size_t i = 0; i < m->queries_count; i++) {
+		scope_init(&m->queries[i], SCOPE_QUERY);
+		m->queries[i].labels = label_pair("query", labels->queries[i]);
+		if (m->queries[i].labels == NULL)
+			return false;
+	}
+	return true;
+}
+
 int
 metrics_new(const struct metrics_labels *labels, struct metrics **ret_metrics, struct error *err)
 {
@@ -93,7 +111,7 @@ metrics_new(const struct metrics_labels *labels, struct metrics **ret_metrics, s
 		m->outboxes[i].labels = label_pair("outbox", labels->outboxes[i]);
 		complete = complete && m->outboxes[i].labels != NULL;
 	}
-	if (!complete) {
+	if (!complete || !make_queries(m, labels)) {
 		metrics_free(m);
 		return error_set(err, ERR_FATAL, "out of memory");
 	}
@@ -108,6 +126,9 @@ metrics_free(struct metrics *m)
 		return;
 	for (size_t i = 0; i < m->outboxes_count; i++)
 		free(m->outboxes[i].labels);
+	for (size_t i = 0; i < m->queries_count; i++)
+		free(m->queries[i].labels);
+	free(m->queries);
 	free(m->daemon.labels);
 	free(m);
 }
@@ -117,6 +138,13 @@ metrics_outbox(struct metrics *m, size_t outbox)
 {
 	assert(outbox < m->outboxes_count);
 	return &m->outboxes[outbox];
+}
+
+struct metrics_scope *
+metrics_query(struct metrics *m, size_t query)
+{
+	assert(query < m->queries_count);
+	return &m->queries[query];
 }
 
 struct metrics_scope *

@@ -33,6 +33,8 @@ struct metrics_labels {
 	const char *version;
 	const char *librdkafka;
 	const char *libpq;
+	const char *const *queries; /* the names of the configured ones; the index is the query's number */
+	size_t queries_count;
 };
 
 struct metrics;
@@ -43,9 +45,11 @@ int metrics_new(const struct metrics_labels *labels, struct metrics **ret_metric
 	__attribute__((warn_unused_result));
 void metrics_free(struct metrics *m); /* NULL is fine */
 
-/* Where to write: metrics of scope OUTBOX to an outbox's, those of scope DAEMON to the daemon's. They stay m's. */
+/* Where to write: metrics of scope OUTBOX to an outbox's, those of scope DAEMON to the daemon's, those of scope QUERY to a
+ * query's. They stay m's. */
 struct metrics_scope *metrics_outbox(struct metrics *m, size_t outbox);
 struct metrics_scope *metrics_daemon(struct metrics *m);
+struct metrics_scope *metrics_query(struct metrics *m, size_t query);
 
 /* The _at forms are for metrics with a second label; label is of its enum. */
 void metrics_add(struct metrics_scope *s, enum metric id, uint64_t n);

@@ -9,7 +9,7 @@
 #include "metrics/metrics.h"
 
 enum metric_type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
-enum metric_scope { SCOPE_OUTBOX, SCOPE_DAEMON, SCOPE_INFO, SCOPE_PROCESS };
+enum metric_scope { SCOPE_OUTBOX, SCOPE_DAEMON, SCOPE_QUERY, SCOPE_INFO, SCOPE_PROCESS };
 enum metric_label { LABEL_NONE, LABEL_SIDE, LABEL_CLASS, LABEL_RESULT, LABEL_POST, LABEL_SCOPE };
 enum metric_unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS };
 

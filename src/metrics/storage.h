@@ -29,13 +29,14 @@ struct metrics_cells {
 
 struct metrics_scope {
 	enum metric_scope kind;
-	char *labels; /* outbox="...", or the versions for the daemon's; escaped already */
+	char *labels; /* outbox="..." or query="...", or the versions for the daemon's; escaped already */
 	struct metrics_cells cells;
 };
 
 struct metrics {
 	struct metrics_scope daemon;
-	size_t outboxes_count;
+	size_t outboxes_count, queries_count;
+	struct metrics_scope *queries;
 	struct metrics_scope outboxes[];
 };
 

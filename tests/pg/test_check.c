@@ -186,6 +186,32 @@ test_kafka_away(void)
 	expect(EX_CONFIG, "error    kafka: Kafka at \"");
 }
 
+/* Judged by what the daemon's role may, whoever asks; and none is run, nor stops anything. */
+static void
+test_queries(void)
+{
+	SANDBOX(sb);
+	char *output;
+
+	init(&sb, "");
+	sandbox_exec(sb.db, "CREATE TABLE public.hidden AS SELECT 1 AS n; CREATE TABLE public.seen AS SELECT 'a' AS kind, 1 AS n, 2 AS m;"
+	                    "GRANT SELECT ON public.seen TO %s", sb.name);
+	write_config(sb.role, rd_kafka_mock_cluster_bootstraps(mock), "",
+	             "queries:\n  reconciliation: true\n  sql:\n    good: SELECT *, 1 / (n - 1) AS later FROM seen;\n    hidden: SELECT n FROM hidden\n"
+	             "    unnamed: SELECT 1\n    several: SELECT 1 AS n) AS q; DROP TABLE public.seen; SELECT * FROM (SELECT 1 AS n\n");
+	for (int i = 0; i < 2; i++) {
+		output = run(EX_OK, TOOL, "check", "--full", i == 0 ? NULL : database);
+		TAP_HAS(output, "ok       query: query \"good\" gives pgoutbox_query_good_n, pgoutbox_query_good_m, pgoutbox_query_good_later by kind\n");
+		TAP_HAS(output, "warning  query: query \"hidden\" failed: permission denied for table hidden (SQLSTATE 42501)\n         hint: grant");
+		TAP_HAS(output, "warning  query: query \"reconciliation\" failed: function pgoutbox.reconcile() does not exist (SQLSTATE 42883)\n");
+		TAP_HAS(output, "warning  query: column 1 of query \"unnamed\" has a name that no metric can have\n         hint: name it by AS");
+		TAP_HAS(output, "warning  query: query \"several\" failed: cannot insert multiple commands into a prepared statement (SQLSTATE 42601)\n");
+		TAP_HAS(output, "room for the 8 connections");
+		free(output);
+	}
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM public.seen"), 1);
+}
+
 int
 main(void)
 {
@@ -199,6 +225,7 @@ main(void)
 	tap_test("all is well", test_good);
 	tap_test("the database", test_database);
 	tap_test("topics of unsent events", test_topics);
+	tap_test("queries of the operator", test_queries);
 	tap_test("Kafka is not there", test_kafka_away);
 	status = tap_run();
 	unlink(config_path);

@@ -128,6 +128,39 @@ test_webhook(void)
 	says("", "}\nwebhook: {url_file: /u", "f:3:21: webhook.url_file: needs webhook.secret_file too, to sign posts with\n");
 }
 
+#define NAME_40 "a123456789012345678901234567890123456789"
+
+static void
+test_queries(void)
+{
+	struct buf many __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf longest __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	says("", "}\nqueries: {reconciliation: true, sql: {a: SELECT 1, ab: SELECT 2, b_a: SELECT 3, " NAME_40 ": SELECT 4}", "");
+	says("", "}\nqueries: {sql: {Stock: SELECT 1}",
+	     "f:3:24: queries.sql.Stock: a query's name is made of a-z, 0-9 and \"_\", begins with a letter and has at most 40 of them\n");
+	says("", "}\nqueries: {sql: {1a: SELECT 1}",
+	     "f:3:21: queries.sql.1a: a query's name is made of a-z, 0-9 and \"_\", begins with a letter and has at most 40 of them\n");
+	says("", "}\nqueries: {sql: {" NAME_40 "0: SELECT 1}",
+	     "f:3:60: queries.sql." NAME_40 "0: a query's name is made of a-z, 0-9 and \"_\", begins with a letter and has at most 40 of "
+	     "them\n");
+	says("", "}\nqueries: {sql: {a_b: SELECT 1, a: SELECT 2}",
+	     "f:3:22: queries.sql.a_b: begins as the name of the query \"a\" does, and their metrics might be the same; name it otherwise\n");
+	says("", "}\nqueries: {sql: {reconciliation: SELECT 1}",
+	     "f:3:33: queries.sql.reconciliation: begins as the name of the query \"reconciliation\" does, and their metrics might be the "
+	     "same; name it otherwise\n");
+	says("", "}\nqueries: {sql: {a: ' ; '}", "f:3:20: queries.sql.a: has no SQL; remove the line\n");
+	buf_add_str(&longest, "}\nqueries: {sql: {a: ");
+	for (int i = 0; i <= CONFIG_QUERY_SQL_MAX; i++)
+		buf_add_char(&longest, 'x');
+	buf_add_char(&longest, '}');
+	says("", buf_str(&longest), "f:3:20: queries.sql.a: is longer than 8192 bytes; make a view of it\n");
+	for (int i = 0; i <= CONFIG_QUERIES_MAX; i++)
+		buf_printf(&many, "%s q%dq: SELECT 1", i > 0 ? "," : "}\nqueries: {sql: {", i);
+	buf_add_char(&many, '}');
+	says("", buf_str(&many), "f:3:16: queries.sql: has more than 32 queries\n");
+}
+
 int
 main(void)
 {
@@ -139,5 +172,6 @@ main(void)
 	tap_test("a password is given once", test_password);
 	tap_test("files of properties", test_property_files);
 	tap_test("a webhook has a secret", test_webhook);
+	tap_test("queries have names of their own, and an end", test_queries);
 	return tap_run();
 }

@@ -58,6 +58,11 @@ static const char awkward[] =
 	"    'null': 'null'\n"
 	"  property_files:\n"
 	"    sasl.password: /run/a b\n"
+	"queries:\n"
+	"  sql:\n"
+	"    a: |\n"
+	"      SELECT 1 AS \"x\", '$$' AS y -- z\n"
+	"      ;\n"
 	"http:\n"
 	"  listen: '[::1]:9921'\n"
 	"log:\n"
@@ -84,6 +89,8 @@ same_values(const struct config *a, const struct config *b)
 	TAP_INT_FATAL(b->kafka.property_files.count, 1);
 	TAP_STR(b->kafka.property_files.items[0].name, "sasl.password");
 	TAP_STR(b->kafka.property_files.items[0].value, "/run/a b");
+	TAP_INT_FATAL(b->queries.sql.count, 1);
+	TAP_STR(b->queries.sql.items[0].value, "SELECT 1 AS \"x\", '$' AS y -- z\n;\n");
 	TAP_STR(b->http.listen, a->http.listen);
 }
 
@@ -152,6 +159,11 @@ test_print(void)
 	        "http:\n"
 	        "  listen: \"127.0.0.1:9921\"\n"
 	        "  ready_after: 10s\n"
+	        "queries:\n"
+	        "  reconciliation: false\n"
+	        "  sql: {}\n"
+	        "  interval: 30s\n"
+	        "  timeout: 5s\n"
 	        "webhook:\n"
 	        "  url_file: \"\"\n"
 	        "  secret_file: \"\"\n"

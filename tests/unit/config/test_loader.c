@@ -82,6 +82,14 @@ static const char everything[] =
 	"http:\n"
 	"  listen: off\n"
 	"  ready_after: 11s\n"
+	"queries:\n"
+	"  reconciliation: true\n"
+	"  sql:\n"
+	"    stock: |\n"
+	"      SELECT kind, count(*) AS items -- all\n"
+	"      FROM stock GROUP BY kind;\n"
+	"  interval: 2m\n"
+	"  timeout: 70ms\n"
 	"webhook:\n"
 	"  url_file: /run/url\n"
 	"  secret_file: /run/secret\n"
@@ -194,6 +202,12 @@ test_everything(void)
 	TAP_STR(cfg.kafka.property_files.items[0].value, "/run/sasl");
 	TAP_INT(cfg.kafka.secrets.count, 0);
 	TAP_STR(cfg.http.listen, "off");
+	CU_ASSERT(cfg.queries.reconciliation);
+	TAP_INT_FATAL(cfg.queries.sql.count, 1);
+	TAP_STR(cfg.queries.sql.items[0].name, "stock");
+	TAP_STR(cfg.queries.sql.items[0].value, "SELECT kind, count(*) AS items -- all\nFROM stock GROUP BY kind;\n");
+	TAP_INT(cfg.queries.interval_ms, 120000);
+	TAP_INT(cfg.queries.timeout_ms, 70);
 	TAP_STR(cfg.webhook.url_file, "/run/url");
 	TAP_STR(cfg.webhook.secret_file, "/run/secret");
 	TAP_STR(cfg.webhook.ca_file, "/run/ca.pem");

@@ -17,7 +17,7 @@ static struct metrics *
 make(void)
 {
 	static const char *const outboxes[] = {"app.\"Odd\\one\"", "outbox_events"};
-	struct metrics_labels labels = {outboxes, 2, "1", "2", "3"};
+	struct metrics_labels labels = {outboxes, 2, "1", "2", "3", NULL, 0};
 	struct metrics *m;
 	struct error err;
 

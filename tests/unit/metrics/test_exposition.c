@@ -16,10 +16,12 @@ static struct metrics *m;
 static struct metrics_scope *s;
 static struct buf out;
 
+static const char *const query_names[] = {"stock", "other"};
+
 static void
 make(const char *const *outboxes, size_t count)
 {
-	struct metrics_labels labels = {outboxes, count, "0.1.0", "2.0.2", "15.4 \"x\""};
+	struct metrics_labels labels = {outboxes, count, "0.1.0", "2.0.2", "15.4 \"x\"", query_names, 2};
 	struct error err;
 	TAP_INT_FATAL(metrics_new(&labels, &m, &err), 0);
 	s = metrics_outbox(m, 0);
@@ -89,6 +91,18 @@ second_label(void)
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"topic\"} 0\n"
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"poison\"} 2\n"
 	       "pgoutbox_events_failed_total{outbox=\"outbox_events\",class=\"fatal\"} 0\n");
+}
+
+static void
+of_a_query(void)
+{
+	metrics_add(metrics_query(m, 1), METRIC_QUERIES_FAILED, 3);
+	expect("pgoutbox_queries_failed_total",
+	       "# HELP pgoutbox_queries_failed_total Runs of the query that gave no metrics, whether PostgreSQL refused it, it took too long or "
+	       "its rows cannot be metrics.\n"
+	       "# TYPE pgoutbox_queries_failed_total counter\n"
+	       "pgoutbox_queries_failed_total{query=\"stock\"} 0\n"
+	       "pgoutbox_queries_failed_total{query=\"other\"} 3\n");
 }
 
 static void
@@ -205,8 +219,10 @@ feed_everything(void)
 {
 	for (enum metric id = 0; id < METRICS_COUNT; id++) {
 		const struct metric_row *row = rows_get(id);
-		struct metrics_scope *to = row->scope == SCOPE_OUTBOX ? s : metrics_daemon(m);
-		if (row->scope != SCOPE_OUTBOX && row->scope != SCOPE_DAEMON)
+		struct metrics_scope *to = row->scope == SCOPE_OUTBOX  ? s
+		                           : row->scope == SCOPE_QUERY ? metrics_query(m, 0)
+		                                                       : metrics_daemon(m);
+		if (row->scope != SCOPE_OUTBOX && row->scope != SCOPE_DAEMON && row->scope != SCOPE_QUERY)
 			continue;
 		for (unsigned i = 0; i < rows_labels(id)->count; i++) {
 			if (row->type == TYPE_COUNTER)
@@ -344,6 +360,7 @@ main(int argc, char **argv)
 	tap_suite_fixture("exposition", setup, teardown);
 	tap_test("a counter", counter);
 	tap_test("a second label", second_label);
+	tap_test("of each query", of_a_query);
 	tap_test("a gauge is left out until it is set", gauge_is_left_out_until_set);
 	tap_test("seconds", seconds);
 	tap_test("a histogram", histogram);

@@ -11,7 +11,7 @@ static void
 setup(void)
 {
 	static const char *const outboxes[] = {"a", "b"};
-	struct metrics_labels labels = {outboxes, 2, "1", "2", "3"};
+	struct metrics_labels labels = {outboxes, 2, "1", "2", "3", NULL, 0};
 	struct error err;
 	TAP_INT_FATAL(metrics_new(&labels, &m, &err), 0);
 	first = metrics_outbox(m, 0);
