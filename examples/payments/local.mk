@@ -1,17 +1,34 @@
 # The worked example, which no package build needs: make examples. See examples/payments/README.md.
+PAYMENTS = \
+	examples/payments/payments-client \
+	examples/payments/payments-consumer \
+	examples/payments/payments-injector \
+	examples/payments/payments-provider \
+	examples/payments/payments-service
+
 EXTRA_LIBRARIES = libpayments.a
 libpayments_a_SOURCES = \
 	examples/payments/database.c \
 	examples/payments/database.h \
 	examples/payments/fetch.c \
 	examples/payments/fetch.h \
+	examples/payments/idempotency.c \
+	examples/payments/idempotency.h \
 	examples/payments/options.c \
-	examples/payments/options.h
+	examples/payments/options.h \
+	examples/payments/server.c \
+	examples/payments/server.h
 
-EXTRA_PROGRAMS += $(PAYMENTS_CONSUMERS)
-PAYMENTS_CONSUMERS = \
-	examples/payments/payments-consumer \
-	examples/payments/payments-injector
+EXTRA_PROGRAMS += $(PAYMENTS)
+PAYMENTS_LDADD = libpayments.a $(LIBPGOUTBOX)
+
+examples_payments_payments_client_SOURCES = examples/payments/client.c examples/payments/client_plan.c examples/payments/client_plan.h
+examples_payments_payments_client_LDADD = $(PAYMENTS_LDADD)
+examples_payments_payments_provider_SOURCES = examples/payments/provider.c
+examples_payments_payments_provider_LDADD = $(PAYMENTS_LDADD)
+examples_payments_payments_service_SOURCES = examples/payments/service.c
+examples_payments_payments_service_LDADD = $(PAYMENTS_LDADD)
+
 examples_payments_payments_consumer_SOURCES = \
 	examples/payments/consumer.c \
 	examples/payments/payment_event.c \
@@ -24,14 +41,14 @@ examples_payments_payments_consumer_SOURCES = \
 	examples/payments/stop.h \
 	examples/payments/stream.c \
 	examples/payments/stream.h
-examples_payments_payments_consumer_LDADD = libpayments.a $(LIBPGOUTBOX)
+examples_payments_payments_consumer_LDADD = $(PAYMENTS_LDADD)
 examples_payments_payments_injector_SOURCES = \
 	examples/payments/injector.c \
 	examples/payments/stop.c \
 	examples/payments/stop.h \
 	examples/payments/stream.c \
 	examples/payments/stream.h
-examples_payments_payments_injector_LDADD = libpayments.a $(LIBPGOUTBOX)
+examples_payments_payments_injector_LDADD = $(PAYMENTS_LDADD)
 
 EXTRA_DIST += \
 	examples/payments/books \
@@ -47,6 +64,5 @@ EXTRA_DIST += \
 	examples/payments/schema.sql
 
 .PHONY: examples
-examples: $(PAYMENTS_CONSUMERS)
-examples: all-am libpayments.a
+examples: all-am $(PAYMENTS)
 CLEANFILES += libpayments.a
