@@ -32,16 +32,7 @@ parked_add_name(struct buf *sql, const struct layout *lo, enum event_column col)
 void
 parked_add_json_names(struct buf *sql, const struct layout *lo)
 {
-	const char *separator = "";
-
-	buf_add_str(sql, "ARRAY[");
-	for (enum event_column col = 0; col < COL_COUNT; col++)
-		if (lo->columns[col].type == TYPE_JSON && lo->columns[col].quoted != NULL) {
-			buf_add_str(sql, separator);
-			parked_add_name(sql, lo, col);
-			separator = ", ";
-		}
-	buf_add_str(sql, "]::pg_catalog.text[]");
+	buf_printf(sql, "ARRAY[%s]::pg_catalog.text[]", lo->json_names != NULL ? lo->json_names : "");
 }
 
 void

@@ -91,10 +91,15 @@ static const char question[] =
 	"  reg.lanes AS lanes, reg.claim AS claim_index, ind.valid AS index_valid, ind.fits AS index_fits,"
 	"  EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = tab.oid AND g.tgfoid = own.notify AND "
 	"g.tgenabled IN ('O', 'A'))"
-	"   AS notifies"
+	"   AS notifies, json.names AS json_names, json.texts AS json_texts"
 	" FROM tab CROSS JOIN own CROSS JOIN can CROSS JOIN reg CROSS JOIN LATERAL unnest(tab.cols) WITH ORDINALITY "
 	"want(name, n)"
 	" LEFT JOIN ind ON true"
+	" CROSS JOIN LATERAL (SELECT string_agg(format('%L', j.attname), ', ' ORDER BY j.attnum) AS names,"
+	"   string_agg(format('t.%I::text', j.attname), ', ' ORDER BY j.attnum) AS texts"
+	"   FROM pg_catalog.pg_attribute j JOIN pg_catalog.pg_type y ON y.oid = j.atttypid"
+	"   WHERE j.attrelid = tab.oid AND j.attnum > 0 AND NOT j.attisdropped"
+	"   AND y.typoutput = 'pg_catalog.json_out'::regproc) json" /* a domain's is that of what it is made of */
 	" LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = tab.oid AND a.attname = want.name AND a.attnum > 0 AND "
 	"NOT a.attisdropped"
 	" LEFT JOIN LATERAL (WITH RECURSIVE d AS (SELECT y.oid, y.typbasetype, y.typtype, y.typoutput FROM "
@@ -139,6 +144,8 @@ enum {
 	A_INDEX_VALID,
 	A_INDEX_FITS,
 	A_NOTIFIES,
+	A_JSON_NAMES,
+	A_JSON_TEXTS,
 	A_COUNT
 };
 
@@ -315,6 +322,8 @@ layout_take(const struct layout_request *rq, const PGresult *res, struct layout 
 	lo.relation_oid = (uint32_t)number(res, 0, A_OID);
 	lo.lanes = (int)number(res, 0, A_LANES);
 	lo.claim_index = copy(res, 0, A_CLAIM_INDEX, &failed);
+	lo.json_names = copy(res, 0, A_JSON_NAMES, &failed);
+	lo.json_texts = copy(res, 0, A_JSON_TEXTS, &failed);
 	lo.tids_unique = letter(res, A_KIND) == 'r';
 	for (int i = 0; i < COL_COUNT; i++)
 		take_column(res, i, &lo.columns[i], &failed);
@@ -358,6 +367,8 @@ layout_done(struct layout *lo)
 	}
 	free(lo->relation);
 	free(lo->claim_index);
+	free(lo->json_names);
+	free(lo->json_texts);
 	free(lo->facts.role);
 	free(lo->facts.missing);
 	*lo = LAYOUT_INIT;

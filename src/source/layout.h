@@ -90,6 +90,8 @@ struct layout {
 	char *claim_index; /* its name, not quoted; NULL = not registered */
 	bool tids_unique;  /* one heap: a ctid names one row */
 	struct layout_column columns[COL_COUNT];
+	/* All columns of type json, mapped or not, as lists for SQL: names as literals, and texts of a row "t". NULL = there is none. */
+	char *json_names, *json_texts;
 	struct layout_facts facts;
 };
 

@@ -231,42 +231,19 @@ settle_text(const struct layout *lo, bool settle_delete, bool by_tid)
 	return buf_take(&sql);
 }
 
-/* A column's bare name as SQL. */
-static void
-add_name(struct buf *sql, const char *quoted)
-{
-	buf_add_str(sql, strchr(quoted, '\\') != NULL ? "(parse_ident(E'" : "(parse_ident('");
-	for (const char *p = quoted; *p != '\0'; p++) {
-		if (*p == '\'' || *p == '\\')
-			buf_add_char(sql, *p);
-		buf_add_char(sql, *p);
-	}
-	buf_add_str(sql, "'))[1]");
-}
-
 /* The row as jsonb. Not all that json takes can be jsonb ("\u0000", half a surrogate pair, a huge exponent): a json column's
  * text is kept as a string. */
 static void
 add_copy(struct buf *sql, const struct layout *lo)
 {
-	struct buf nulls __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct buf texts __attribute__((cleanup(buf_done))) = BUF_INIT;
-
-	for (int col = 0; col < COL_COUNT; col++)
-		if (lo->columns[col].type == TYPE_JSON && lo->columns[col].quoted != NULL) {
-			buf_add_str(&nulls, nulls.len > 0 ? ", " : "");
-			add_name(&nulls, lo->columns[col].quoted);
-			buf_add_str(&nulls, ", NULL");
-			buf_add_str(&texts, texts.len > 0 ? ", " : "");
-			add_name(&texts, lo->columns[col].quoted);
-			buf_printf(&texts, ", t.%s::text", lo->columns[col].quoted);
-		}
-	sql->failed |= buf_failed(&nulls) || buf_failed(&texts);
-	if (nulls.len == 0)
+	if (lo->json_names == NULL) {
 		buf_add_str(sql, "to_jsonb(t)");
-	else
-		buf_printf(sql, "to_jsonb(jsonb_populate_record(t, jsonb_build_object(%s))) || jsonb_build_object(%s)", buf_str(&nulls),
-		           buf_str(&texts));
+		return;
+	}
+	buf_printf(sql,
+	           "to_jsonb(jsonb_populate_record(t, (SELECT jsonb_object_agg(n, NULL) FROM unnest(ARRAY[%s]::text[]) n)))"
+	           " || jsonb_object(ARRAY[%s]::text[], ARRAY[%s])",
+	           lo->json_names, lo->json_names, lo->json_texts);
 }
 
 /* Of unsent rows only: a settle whose answer was lost is done again, and must not park twice. */

@@ -532,6 +532,45 @@ test_park_json(void)
 	batch_free(b);
 }
 
+/* A column that is not mapped is in the copy too; its name is anybody's. */
+static void
+test_park_json_unmapped(void)
+{
+	RIG(rig, sb, true);
+	struct parked_choice choice = {.key = "j"};
+	struct parked_outcome outcome = PARKED_OUTCOME_INIT;
+	struct parked_event e = PARKED_EVENT_INIT;
+	struct batch *b;
+	struct error err;
+
+	sandbox_exec(sb.db, "CREATE DOMAIN doc AS json; CREATE DOMAIN doc_of_doc AS doc;"
+	                    "ALTER TABLE outbox_events ADD \"it's \\\" json, ADD d doc_of_doc, ADD gone json, ADD n int DEFAULT 7;"
+	                    "ALTER TABLE outbox_events DROP gone;"
+	                    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, \"it's \\\", d)"
+	                    " VALUES ('o', 'j', 't', '1', ' [\"\\u0000\"] ', '\"\\ud800\"'), ('o', 'j', 't', '2', 'null', NULL)");
+	look(&rig);
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	TAP_INT_FATAL(b->count, 2);
+	poison(&b->slots[0], "r");
+	poison(&b->slots[1], "r");
+	turn(&rig, b, 0, NULL);
+	TAP_INT(rig.lost, 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 0);
+	SANDBOX_MUST(parked_show(sb.db, &rig.layout, 1, true, true, &e, &err), &err);
+	TAP_HAS(e.json, "[\"\\u0000\"]");
+	TAP_HAS(e.json, "\"d\" : \"\\ud800\"");
+	parked_event_done(&e);
+	SANDBOX_MUST(parked_decide(sb.db, &rig.layout, &choice, PARKED_RETRY, &outcome, &err), &err);
+	TAP_INT(outcome.again, 2);
+	parked_outcome_done(&outcome);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE id = 1 AND n = 7"
+	                           " AND \"it's \\\"::text = ' [\"\\u0000\"] ' AND d::text = '\"\\ud800\"'"), 1);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events WHERE id = 2 AND \"it's \\\"::text = 'null' AND d IS NULL"), 1);
+	batch_free(b);
+}
+
 /* --- the floor --- */
 
 static void
@@ -828,6 +867,7 @@ main(void)
 	tap_test("park, then mark", test_park_mark);
 	tap_test("park, then delete", test_park_delete);
 	tap_test("park json that is no jsonb, then retry", test_park_json);
+	tap_test("park such json in columns that are not mapped", test_park_json_unmapped);
 	tap_test("a straggler is found by the next claim", test_straggler);
 	tap_test("rows that somebody else has locked", test_locked_rows);
 	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);

@@ -13,13 +13,14 @@ static const char *const fields[] = {
 		"may_delete",
 	"schema_exists", "may_use_pgoutbox", "may_read_pgoutbox", "may_park", "may_call_lane", "readable", "version",
 		"lanes",
-	"claim_index", "index_valid", "index_fits", "notifies",
+	"claim_index", "index_valid", "index_fits", "notifies", "json_names", "json_texts",
 };
 #define FIELDS ((int)(sizeof(fields) / sizeof(fields[0])))
 
 static const char *const table_facts[] = {"16400", "public.outbox_events", "r", "p", "f", "f", "f", "relay", "t", "t",
                                           "t", "t",
-                                          "t", "t", "t", "t", "t", "t", "2", "4", "outbox_events_lane4", "t", "t", "f"};
+                                          "t", "t", "t", "t", "t", "t", "2", "4", "outbox_events_lane4", "t", "t", "f",
+                                          "'note'", "t.note::text"};
 
 /* quoted, found, type, type_name, not_null, uniq, immutable, may_update */
 static const char *const columns[COL_COUNT + 1][8] = {
@@ -122,6 +123,8 @@ test_take(void)
 	TAP_INT(lo.facts.schema_version, 2);
 	CU_ASSERT_TRUE(lo.facts.index_exists && lo.facts.index_valid && lo.facts.index_fits);
 	CU_ASSERT_PTR_NULL(lo.facts.missing);
+	TAP_STR(lo.json_names, "'note'");
+	TAP_STR(lo.json_texts, "t.note::text");
 	layout_done(&lo);
 	CU_ASSERT_PTR_NULL(lo.relation);
 	layout_done(&lo);
