@@ -21,6 +21,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 \ir schema.sql
 \ir schema-2.sql
+\ir schema-3.sql
 \ir table.sql
 \ir claim-index.sql
 \ir register.sql

@@ -1,5 +1,5 @@
 -- Schema pgoutbox: what the relay keeps beside the outbox tables of a database. One a database, whatever the number
--- of tables. This is version 1; schema-2.sql makes version 2 of it. Run it as an administrator, in a transaction. No
+-- of tables. This is version 1; schema-2.sql makes version 2 of it, and so on. Run it as an administrator, in a transaction. No
 -- variables.
 
 CREATE SCHEMA IF NOT EXISTS pgoutbox;

@@ -280,10 +280,14 @@ libpgoutbox_a_SOURCES = \
 	src/source/layout.c \
 	src/source/layout.h \
 	src/source/layout_problems.c \
+	src/source/literal.c \
+	src/source/literal.h \
 	src/source/pauses.c \
 	src/source/pauses.h \
 	src/source/prune.c \
 	src/source/prune.h \
+	src/source/receipts.c \
+	src/source/receipts.h \
 	src/source/refusal.c \
 	src/source/refusal.h \
 	src/source/session.c \
@@ -302,10 +306,14 @@ EMBEDDED_SQL = \
 	sql/claim-index.sql \
 	sql/drop-index.sql \
 	sql/grant-delete.sql \
+	sql/grant-receipt-columns.sql \
+	sql/grant-receipts.sql \
 	sql/grants.sql \
 	sql/notify.sql \
+	sql/receipt-columns.sql \
 	sql/register.sql \
 	sql/schema-2.sql \
+	sql/schema-3.sql \
 	sql/schema.sql \
 	sql/table.sql
 sqldir = $(pkgdatadir)/sql

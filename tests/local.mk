@@ -139,6 +139,7 @@ PG_TESTS = \
 	tests/pg/test_lanes \
 	tests/pg/test_pause \
 	tests/pg/test_queries \
+	tests/pg/test_receipts \
 	tests/pg/test_replay \
 	tests/pg/test_status \
 	tests/pg/test_top
@@ -297,13 +298,11 @@ EXTRA_DIST += \
 	tests/fuzz/fuzz_headers.c \
 	tests/fuzz/fuzz_template.c \
 	tests/mock/test_producer_rig.h \
+	tests/pg/test_lane_rig.h \
 	tests/side-by-side \
 	tests/soak/soak \
-<<<<<<< HEAD
 	tests/support/failures.awk \
-=======
 	tests/support/clients.sh \
->>>>>>> 6359962 (examples/clients: Python, Go, Java and Node write an event and consume it once)
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \

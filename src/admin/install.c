@@ -31,6 +31,8 @@ enum {
 	V_CONCURRENTLY,
 	V_ROLE,
 	V_UPDATE_COLUMN,
+	V_PARTITION_COLUMN,
+	V_OFFSET_COLUMN,
 	V_COUNT
 };
 
@@ -144,6 +146,8 @@ set_variables(struct site *s)
 	v[V_ROLE] = (struct script_variable){"role", s->rq->layout.role};
 	v[V_UPDATE_COLUMN] =
 		(struct script_variable){"update_column", columns[has_column(s, COL_SENT_AT) ? COL_SENT_AT : COL_ID]};
+	v[V_PARTITION_COLUMN] = (struct script_variable){"partition_column", columns[COL_SENT_PARTITION]};
+	v[V_OFFSET_COLUMN] = (struct script_variable){"offset_column", columns[COL_SENT_OFFSET]};
 }
 
 /* --- steps --- */
@@ -179,7 +183,7 @@ plan_schema(struct site *s, struct error *err)
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 
 	if (!f->schema_exists) {
-		buf_printf(&text, "%s\n%s", text_schema, text_schema_2);
+		buf_printf(&text, "%s\n%s\n%s", text_schema, text_schema_2, text_schema_3);
 		if (buf_failed(&text))
 			return error_set(err, ERR_RETRY, "out of memory");
 		return add_step(s, buf_str(&text), false, err, "schema \"pgoutbox\"");
@@ -197,12 +201,12 @@ plan_schema(struct site *s, struct error *err)
 static int
 check_default_columns(const struct site *s, struct error *err)
 {
-	static const char *const names[COL_COUNT] = {"id",      "event_id", "aggregate_type", "aggregate_id",
+	static const char *const names[COL_RECEIPTS] = {"id",      "event_id", "aggregate_type", "aggregate_id",
 	                                             "event_type",
 	                                             "payload", "headers",  "topic",          "created_at",
 		  "sent_at"};
 
-	for (int i = 0; i < COL_COUNT; i++) {
+	for (int i = 0; i < COL_RECEIPTS; i++) {
 		if (!has_column(s, (enum event_column)i) || strcmp(s->rq->layout.columns[i], names[i]) == 0)
 			continue;
 		error_set(err, ERR_CONFIG, "there is no table \"%s\", and outbox.columns gives a column another name "
@@ -254,6 +258,18 @@ plan_table(struct site *s, struct error *err)
 	return add_step(s, text_table, false, err, "table \"%s.%s\"", s->schema, s->table);
 }
 
+/* Instant, whatever the table holds: the columns have no default. Behind the table's own step. */
+static int
+plan_receipts(struct site *s, struct error *err)
+{
+	const struct layout_column *columns = s->layout.columns;
+	bool there = columns[COL_SENT_PARTITION].type != TYPE_NONE && columns[COL_SENT_OFFSET].type != TYPE_NONE;
+
+	if (!has_column(s, COL_SENT_PARTITION))
+		return 0;
+	return add_step(s, there ? NULL : text_receipt_columns, false, err, "columns for receipts");
+}
+
 static int
 plan_registration(struct site *s, struct error *err)
 {
@@ -294,6 +310,20 @@ has_rights(const struct site *s)
 	return f->exists && f->may_use_schema && f->may_select && may_settle && f->may_use_pgoutbox &&
 		f->may_read_pgoutbox &&
 	       f->may_park && f->may_call_lane;
+}
+
+static int
+plan_receipt_grants(struct site *s, struct error *err)
+{
+	const struct layout *lo = &s->layout;
+	bool in_row = has_column(s, COL_SENT_PARTITION);
+	bool granted = in_row ? lo->columns[COL_SENT_PARTITION].may_update && lo->columns[COL_SENT_OFFSET].may_update
+	                      : lo->facts.may_keep_receipts;
+
+	if (!s->rq->layout.receipts)
+		return 0;
+	return add_step(s, granted ? NULL : in_row ? text_grant_receipt_columns : text_grant_receipts, false, err,
+	                "right of role \"%s\" to keep receipts", s->rq->layout.role);
 }
 
 static int
@@ -344,8 +374,8 @@ install_make_plan(PGconn *conn, const struct install_request *rq, struct install
 	struct site s __attribute__((cleanup(site_done))) = {.conn = conn, .rq = rq, .layout = LAYOUT_INIT, .plan = &plan};
 
 	if (look(conn, &s, err) != 0 || plan_schema(&s, err) != 0 || plan_table(&s, err) != 0 ||
-	    plan_registration(&s, err) != 0 || plan_index(&s, err) != 0 || plan_grants(&s, err) != 0 ||
-	    plan_notify(&s, err) != 0) {
+	    plan_receipts(&s, err) != 0 || plan_registration(&s, err) != 0 || plan_index(&s, err) != 0 ||
+	    plan_grants(&s, err) != 0 || plan_receipt_grants(&s, err) != 0 || plan_notify(&s, err) != 0) {
 		install_plan_done(&plan);
 		return -1;
 	}

@@ -35,7 +35,7 @@ struct known_layout {
 	struct known_column columns[KNOWN_COLUMNS_MAX]; /* up to the first without a name */
 	const char *refused;        /* a column that a variant has which cannot be relayed; NULL = none */
 	const char *refused_reason; /* a hint: why, and what to do */
-	const char *map[COL_COUNT]; /* outbox.columns; "" = the table has none */
+	const char *map[COL_RECEIPTS]; /* outbox.columns; "" = the table has none */
 	bool settle_delete;
 	const char *topic; /* kafka.topic, by the names of the table's columns */
 	struct known_addition added[KNOWN_ADDED_MAX];

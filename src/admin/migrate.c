@@ -106,7 +106,7 @@ migrate_steps(PGconn *conn, int want, const struct migration *steps, size_t coun
 int
 migrate_run(PGconn *conn, struct migrate_result *ret_result, struct error *err)
 {
-	const struct migration steps[] = {{2, text_schema_2}};
+	const struct migration steps[] = {{2, text_schema_2}, {3, text_schema_3}};
 
 	return migrate_steps(conn, LAYOUT_SCHEMA_VERSION, steps, sizeof(steps) / sizeof(steps[0]), ret_result, err);
 }

@@ -61,17 +61,31 @@ column_option(size_t column)
 static void
 check_pair(const struct config *cfg, size_t a, size_t b, struct config_problems *problems)
 {
-	char *const *columns = cfg->outbox.columns;
+	const char *column = config_column(cfg, a);
 	/* The complaint goes to the later one, unless that has its default and the earlier one has not. */
-	bool earlier = strcmp(columns[a], column_option(a)) != 0 && strcmp(columns[b], column_option(b)) == 0;
+	bool earlier = strcmp(column, column_option(a)) != 0 && strcmp(column, column_option(b)) == 0;
 	char path[64];
 
-	if (columns[a][0] == '\0' || strcmp(columns[a], columns[b]) != 0)
+	if (column[0] == '\0' || strcmp(column, config_column(cfg, b)) != 0)
 		return;
 	(void)snprintf(path, sizeof(path), "outbox.columns.%s", column_option(earlier ? a : b));
 	config_complain(cfg, path, problems, CONFIG_ERROR,
-	                "\"%s\" is the column of %s already; name another, or \"\" if the table has none", columns[a],
+	                "\"%s\" is the column of %s already; name another, or \"\" if the table has none", column,
 	                column_option(earlier ? b : a));
+}
+
+static void
+check_receipt_columns(const struct config *cfg, struct config_problems *problems)
+{
+	char path[64];
+
+	for (size_t col = COL_RECEIPTS; col < COL_COUNT; col++) {
+		if (cfg->outbox.columns[col][0] != '\0' || !cfg->outbox.receipts || cfg->outbox.settle != SETTLE_MARK)
+			continue;
+		(void)snprintf(path, sizeof(path), "outbox.columns.%s", column_option(col));
+		config_complain(cfg, path, problems, CONFIG_ERROR,
+		                "must not be empty with \"receipts: true\" and \"settle: mark\"; name a column, which init adds");
+	}
 }
 
 static void
@@ -84,6 +98,7 @@ check_columns(const struct config *cfg, struct config_problems *problems)
 		config_complain(cfg, "outbox.columns.sent_at", problems, CONFIG_ERROR,
 		                "must not be empty with \"settle: mark\"; name a timestamp column, or set "
 		                "\"settle: delete\"");
+	check_receipt_columns(cfg, problems);
 }
 
 /* One that is given twice would sooner or later be changed in one place only. */

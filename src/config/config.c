@@ -245,6 +245,12 @@ warn_exposed(const struct config *cfg, struct config_problems *problems)
 	}
 }
 
+const char *
+config_column(const struct config *cfg, enum event_column col)
+{
+	return col < COL_RECEIPTS || (cfg->outbox.receipts && cfg->outbox.settle == SETTLE_MARK) ? cfg->outbox.columns[col] : "";
+}
+
 static int
 load(const char *path, bool beside, config_check *also, struct config *ret_cfg, struct config_problems *problems)
 {

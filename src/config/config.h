@@ -74,6 +74,10 @@ const struct config *config_outbox(const struct config *cfg, size_t i);
 /* The outbox of that table, written as in SQL; NULL when there is none. */
 const struct config *config_find_outbox(const struct config *cfg, const char *table);
 
+/* The table's name for the column, "" where the table has none or nothing reads it: those of receipts may be missing where they
+ * are not kept in the row. */
+const char *config_column(const struct config *cfg, enum event_column col);
+
 #define CONFIG_OUTBOXES_MAX 64
 
 #define CONFIG_QUERIES_MAX 32 /* beside the one of the kit */

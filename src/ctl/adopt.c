@@ -10,7 +10,7 @@
 #include "config/quote.h"
 #include "ctl/verb.h"
 
-static const char *const column_options[COL_COUNT] = {
+static const char *const column_options[COL_RECEIPTS] = {
 	[COL_ID] = "id",
 	[COL_EVENT_ID] = "event_id",
 	[COL_AGGREGATE_TYPE] = "aggregate_type",
@@ -66,7 +66,7 @@ add_configuration(const struct known_layout *layout, const char *table, bool sev
 	if (several)
 		add_line(out, indent, "topic", layout->topic);
 	buf_printf(out, "%ssettle: %s\n%scolumns:\n", indent, layout->settle_delete ? "delete" : "mark", indent);
-	for (int col = 0; col < COL_COUNT; col++)
+	for (int col = 0; col < COL_RECEIPTS; col++)
 		add_line(out, several ? "      " : "    ", column_options[col], layout->map[col]);
 	if (several)
 		return;

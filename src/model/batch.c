@@ -47,7 +47,7 @@ batch_add(struct batch *b)
 {
 	struct slot *slot = &b->slots[b->count++];
 
-	*slot = (struct slot){.batch = b, .state = EV_CLAIMED, .partition = -1};
+	*slot = (struct slot){.batch = b, .state = EV_CLAIMED, .partition = -1, .sent_partition = -1, .sent_offset = -1};
 	b->counts[EV_CLAIMED]++;
 	return slot;
 }

@@ -36,6 +36,8 @@ struct slot {
 	const char *reason; /* why poisoned, NULL else; the batch's */
 	const char *topic;  /* as routed, NULL before; the batch's */
 	int32_t partition;  /* of a stranded event, -1 = not known */
+	int32_t sent_partition; /* of an acknowledged one, */
+	int64_t sent_offset;    /* and its place there; -1 = not known */
 };
 
 struct batch {

@@ -18,6 +18,9 @@ enum event_column {
 	COL_TOPIC,
 	COL_CREATED_AT,
 	COL_SENT_AT,
+	COL_RECEIPTS, /* those from here on are there only where receipts are kept in the row */
+	COL_SENT_PARTITION = COL_RECEIPTS,
+	COL_SENT_OFFSET,
 	COL_COUNT
 };
 

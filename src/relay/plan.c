@@ -15,7 +15,7 @@ make_router(const struct config *cfg, struct router **ret_router, struct error *
 	const char *columns[COL_COUNT];
 
 	for (int i = 0; i < COL_COUNT; i++)
-		columns[i] = cfg->outbox.columns[i];
+		columns[i] = config_column(cfg, i);
 	return router_new(cfg->kafka.topic, columns, ret_router, err);
 }
 
@@ -91,12 +91,14 @@ plan_table(struct plan *plan, const struct config *cfg)
 		.extra_count = router_extra_count(plan->router),
 		.settle_delete = outbox->settle == SETTLE_DELETE,
 		.prune = outbox->settle == SETTLE_MARK && outbox->retention_ms != CONFIG_NEVER,
+		.receipts = outbox->receipts,
 	};
 	for (int i = 0; i < COL_COUNT; i++)
-		plan->request.columns[i] = outbox->columns[i];
+		plan->request.columns[i] = config_column(cfg, i);
 	plan->statements = (struct statements_options){
 		.settle_delete = outbox->settle == SETTLE_DELETE,
 		.block_parked_keys = outbox->poison == POISON_BLOCK_KEY,
+		.receipts = outbox->receipts,
 		.batch_bytes = outbox->batch_bytes,
 		.batch_rows = outbox->batch_rows,
 		.extra_columns = plan->extra,

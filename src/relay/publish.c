@@ -301,6 +301,8 @@ acked(struct pipe *p, struct slot *slot, const struct report *r)
 	const struct event *ev = &slot->ev;
 
 	batch_move(slot, EV_ACKED);
+	slot->sent_partition = r->partition;
+	slot->sent_offset = r->offset;
 	FAILPOINT(event_acked);
 	holds_accept(p->sh->holds, slot->topic, slot->batch->probe);
 	if (holds_any(p->sh->holds))

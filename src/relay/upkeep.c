@@ -175,7 +175,7 @@ reopen(void *ctx)
 static int64_t
 retention_ms(const struct config *cfg)
 {
-	return cfg->outbox.settle == SETTLE_MARK && cfg->outbox.retention_ms != CONFIG_NEVER ? cfg->outbox.retention_ms : -1;
+	return (cfg->outbox.settle == SETTLE_MARK || cfg->outbox.receipts) && cfg->outbox.retention_ms != CONFIG_NEVER ? cfg->outbox.retention_ms : -1;
 }
 
 int

@@ -29,6 +29,8 @@ static const char *const unusable[COL_COUNT] = {
 	[COL_TOPIC] = "the template is used only where that column is NULL",
 	[COL_CREATED_AT] = "no topic name may hold a time's spaces and colons",
 	[COL_SENT_AT] = "that column is NULL in every unsent event",
+	[COL_SENT_PARTITION] = "that column is NULL in every unsent event",
+	[COL_SENT_OFFSET] = "that column is NULL in every unsent event",
 };
 
 /* ---- router_new ---- */

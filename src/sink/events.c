@@ -121,12 +121,24 @@ say_why(struct producer *p, const struct topic *t, const rd_kafka_message_t *m, 
 		snprintf(text, size, "%s (%s)", c->why, rd_kafka_err2str(m->err));
 }
 
+/* librdkafka numbers the messages of a batch from the offset in the broker's answer on. A duplicate may be answered with -1
+ * (DUPLICATE_SEQUENCE_NUMBER, which is a success), and then the second message seems to be at 0, the third at 1. All of a batch are
+ * reported in one event; no true offset continues such a row, for the message of offset -1 is in the partition before it. */
+static int64_t
+true_offset(const rd_kafka_message_t *m, int64_t *unknown_next)
+{
+	if (m->offset >= 0 && m->offset != *unknown_next)
+		return m->offset;
+	*unknown_next = m->offset + 1;
+	return -1;
+}
+
 static void
-take_report(struct producer *p, const rd_kafka_message_t *m, int64_t now_us, int64_t wall_us)
+take_report(struct producer *p, const rd_kafka_message_t *m, int64_t offset, int64_t now_us, int64_t wall_us)
 {
 	struct topic *t = topics_of(m);
 	struct report r = {
-		.opaque = m->_private, .class = SEND_OK, .partition = m->partition, .offset = m->offset, .wall_us = wall_us};
+		.opaque = m->_private, .class = SEND_OK, .partition = m->partition, .offset = offset, .wall_us = wall_us};
 	struct slice key = {m->key, m->key_len};
 	char reason[512];
 	bool alone = t->alone || gate_was_first(t, m->partition, key);
@@ -152,10 +164,11 @@ take_reports(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 {
 	const rd_kafka_message_t *m;
 	int64_t wall_us = clock_wall_us();
+	int64_t unknown_next = -1;
 	size_t count = 0;
 
 	while ((m = rd_kafka_event_message_next(event)) != NULL) {
-		take_report(p, m, now_us, wall_us);
+		take_report(p, m, true_offset(m, &unknown_next), now_us, wall_us);
 		count++;
 	}
 	return count;

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "source/prune.h"
+#include "source/receipts.h"
 #include "source/share.h"
 #include "source/sqlstate.h"
 
@@ -107,12 +108,28 @@ prepare_stats(struct keeper *k)
 	session_prepare(k->session, "stats", text_of(k, &sql));
 }
 
+/* Deleted rows leave receipts, which are what grows old then. */
+static bool
+keeps_apart(const struct keeper *k)
+{
+	return k->opt.request->receipts && k->opt.request->settle_delete;
+}
+
+static bool
+may_prune(const struct keeper *k)
+{
+	return keeps_apart(k) || k->layout.columns[COL_SENT_AT].quoted != NULL;
+}
+
 static void
 prepare_prune(struct keeper *k)
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 
-	prune_text(&k->layout, false, &sql);
+	if (keeps_apart(k))
+		receipts_prune_text(&k->layout, false, &sql);
+	else
+		prune_text(&k->layout, false, &sql);
 	session_prepare(k->session, "prune", text_of(k, &sql));
 }
 
@@ -142,7 +159,7 @@ announce(struct keeper *k)
 	pauses_text(k->layout.relation_oid, &sql);
 	session_prepare(k->session, "orders", text_of(k, &sql));
 	prepare_stats(k);
-	if (k->layout.columns[COL_SENT_AT].quoted != NULL) {
+	if (may_prune(k)) {
 		buf_reset(&sql);
 		buf_printf(&sql, "SELECT pg_try_advisory_lock(%" PRId32 ", %" PRId32 ")", oid, (int32_t)SHARE_KEEPER);
 		session_prepare(k->session, "prune_lock", text_of(k, &sql));
@@ -177,7 +194,7 @@ layout_came(struct keeper *k, const struct round *r)
 static void
 begin_pruning(struct keeper *k, int64_t now_us)
 {
-	bool wanted = k->opt.retention_ms >= 0 && k->layout.columns[COL_SENT_AT].quoted != NULL;
+	bool wanted = k->opt.retention_ms >= 0 && may_prune(k);
 
 	k->prune = (struct prune){.next_us = wanted ? now_us : CLOCK_NEVER, .restart_us = now_us, .from_id = PRUNE_BOTTOM,
 	                          .far_id = PRUNE_BOTTOM};

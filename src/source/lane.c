@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "source/receipts.h"
 
 struct lane {
 	struct session *session;
@@ -26,6 +27,7 @@ struct lane {
 	int64_t spoke_us;
 	struct claim_params params;
 	struct buf ids, tids;
+	struct receipts receipts;
 };
 
 static const unsigned legal_moves[LANE_STATES] = {
@@ -79,6 +81,7 @@ lane_free(struct lane *l)
 	buf_done(&l->params.opens);
 	buf_done(&l->ids);
 	buf_done(&l->tids);
+	receipts_done(&l->receipts);
 	free(l);
 }
 
@@ -214,9 +217,11 @@ add_settle(struct lane *l, struct batch *b)
 	bool by_tid = b->attached && st->settle_tids != NULL;
 	struct buf *list = by_tid ? &l->tids : &l->ids;
 	size_t taken = batch_settle_begin(b);
-	const char *values[1];
-	int lengths[1];
-	int formats[1] = {1};
+	const struct statements_options *options = l->shared->options;
+	const char *values[RECEIPTS_PARAMS];
+	int lengths[RECEIPTS_PARAMS];
+	int formats[RECEIPTS_PARAMS] = {1, 1, 1, 1};
+	int count = 1;
 
 	if (!b->attached) {
 		session_query(l->session, "BEGIN");
@@ -244,7 +249,9 @@ add_settle(struct lane *l, struct batch *b)
 		statements_ids(b, taken, list);
 	values[0] = buf_str(list); /* out of memory: cut short, which the server refuses */
 	lengths[0] = (int)list->len;
-	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", 1, values, lengths, formats);
+	if (options->receipts)
+		count = receipts_bind(&l->receipts, b, taken, options->settle_delete, values, lengths);
+	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", count, values, lengths, formats);
 	l->settle_index = l->sent++;
 	FAILPOINT_IF(b->attached, settle_due);
 	FAILPOINT_IF(!b->attached, late_settle_due);
@@ -320,6 +327,15 @@ lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 	FAILPOINT_IF(turn->claim_rows > 0, claim_sent);
 }
 
+/* With receipts of deleted rows the answer is a count, see receipts.h. */
+static size_t
+settled_rows(const PGresult *res)
+{
+	if (PQnfields(res) > 0)
+		return (size_t)strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+	return (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
+}
+
 static void
 settled(struct batch *b, struct lane_result *ret_result, const PGresult *res)
 {
@@ -331,7 +347,7 @@ settled(struct batch *b, struct lane_result *ret_result, const PGresult *res)
 
 	ret_result->settled = true;
 	ret_result->asked_rows = asked;
-	ret_result->settled_rows = (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
+	ret_result->settled_rows = settled_rows(res);
 }
 
 static int

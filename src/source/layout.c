@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "source/literal.h"
+
 /* --- the question --- */
 
 /* Schema pgoutbox may be missing or closed to the role, and then a statement that names its tables fails as a whole.
@@ -29,6 +31,8 @@ static const char question[] =
 	"AS parked,"
 	"  (SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = 'pause' AND relkind = 'r') "
 	"AS pause,"
+	"  (SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = 'receipts' AND relkind IN ('r', 'p')) "
+	"AS receipts,"
 	"  (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = n.oid AND proname = 'lane' AND proargtypes = '25 "
 	"23') AS lane,"
 	"  (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = n.oid AND proname = 'notify' AND pronargs = 0) AS "
@@ -91,7 +95,9 @@ static const char question[] =
 	"  reg.lanes AS lanes, reg.claim AS claim_index, ind.valid AS index_valid, ind.fits AS index_fits,"
 	"  EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = tab.oid AND g.tgfoid = own.notify AND "
 	"g.tgenabled IN ('O', 'A'))"
-	"   AS notifies, json.names AS json_names, json.texts AS json_texts"
+	"   AS notifies, json.names AS json_names, json.texts AS json_texts, own.receipts IS NOT NULL AS receipts_exist,"
+	"  has_table_privilege(tab.role, own.receipts, 'SELECT') AND has_table_privilege(tab.role, own.receipts, 'INSERT')"
+	"   AND has_table_privilege(tab.role, own.receipts, 'DELETE') AS may_keep_receipts"
 	" FROM tab CROSS JOIN own CROSS JOIN can CROSS JOIN reg CROSS JOIN LATERAL unnest(tab.cols) WITH ORDINALITY "
 	"want(name, n)"
 	" LEFT JOIN ind ON true"
@@ -146,41 +152,26 @@ enum {
 	A_NOTIFIES,
 	A_JSON_NAMES,
 	A_JSON_TEXTS,
+	A_RECEIPTS_EXIST,
+	A_MAY_KEEP_RECEIPTS,
 	A_COUNT
 };
-
-/* E'' reads backslashes alike whatever standard_conforming_strings says. */
-static void
-add_literal(struct buf *sql, const char *text)
-{
-	if (text == NULL || *text == '\0') {
-		buf_add_str(sql, "NULL");
-		return;
-	}
-	buf_add_str(sql, "E'");
-	for (const char *p = text; *p != '\0'; p++) {
-		if (*p == '\'' || *p == '\\')
-			buf_add_char(sql, *p);
-		buf_add_char(sql, *p);
-	}
-	buf_add_char(sql, '\'');
-}
 
 void
 layout_text(const struct layout_request *rq, struct buf *sql)
 {
 	buf_add_str(sql, "WITH rq(tbl, role, cols) AS (SELECT ");
-	add_literal(sql, rq->table);
+	literal_add(sql, rq->table);
 	buf_add_str(sql, "::text, coalesce(");
-	add_literal(sql, rq->role);
+	literal_add(sql, rq->role);
 	buf_add_str(sql, "::name, current_user), ARRAY[");
 	for (int i = 0; i < COL_COUNT; i++) {
 		buf_add_str(sql, i == 0 ? "" : ", ");
-		add_literal(sql, rq->columns[i]);
+		literal_add(sql, rq->columns[i]);
 	}
 	for (size_t i = 0; i < rq->extra_count; i++) {
 		buf_add_str(sql, ", ");
-		add_literal(sql, rq->extra[i]);
+		literal_add(sql, rq->extra[i]);
 	}
 	buf_add_str(sql, "]::text[])");
 	buf_add_str(sql, question);
@@ -256,6 +247,7 @@ take_column(const PGresult *res, int row, struct layout_column *ret_column, bool
 	if (!is_true(res, row, A_FOUND))
 		return;
 	ret_column->type = type_of(number(res, row, A_TYPE));
+	ret_column->bigint = number(res, row, A_TYPE) == 20;
 	ret_column->type_name = copy(res, row, A_TYPE_NAME, failed);
 	ret_column->not_null = is_true(res, row, A_NOT_NULL);
 	ret_column->unique = is_true(res, row, A_UNIQUE);
@@ -294,6 +286,8 @@ take_install_facts(const PGresult *res, struct layout_facts *f)
 	f->index_valid = is_true(res, 0, A_INDEX_VALID);
 	f->index_fits = is_true(res, 0, A_INDEX_FITS);
 	f->notifies = is_true(res, 0, A_NOTIFIES);
+	f->receipts_exist = is_true(res, 0, A_RECEIPTS_EXIST);
+	f->may_keep_receipts = is_true(res, 0, A_MAY_KEEP_RECEIPTS);
 }
 
 static char *

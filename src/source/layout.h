@@ -17,7 +17,7 @@
 #include "model/event.h"
 #include "source/session.h"
 
-#define LAYOUT_SCHEMA_VERSION 2 /* of schema pgoutbox, as this program knows it */
+#define LAYOUT_SCHEMA_VERSION 3 /* of schema pgoutbox, as this program knows it */
 #define LAYOUT_PROBLEMS_MAX 32
 
 /* What the configuration asks for. Strings are borrowed. */
@@ -29,6 +29,7 @@ struct layout_request {
 	const char *role; /* whose rights count, NULL = the session's */
 	bool settle_delete;
 	bool prune; /* settled rows are deleted some day */
+	bool receipts; /* in the row's columns, or in pgoutbox.receipts with settle_delete */
 };
 
 enum layout_type {
@@ -48,6 +49,7 @@ enum layout_type {
 struct layout_column {
 	char *quoted; /* ready for SQL; NULL = the table has none */
 	enum layout_type type; /* a domain counts as what it is made of */
+	bool bigint;           /* of TYPE_INTEGER the one that holds any offset */
 	char *type_name;       /* as PostgreSQL writes it, for messages */
 	bool not_null;
 	bool unique;         /* a valid unique index has it as its only column; of a partitioned table, as its first */
@@ -81,6 +83,8 @@ struct layout_facts {
 	bool index_valid;
 	bool index_fits; /* over the lane of the key, the id, and the unsent rows */
 	bool notifies;   /* the trigger of init --notify is there */
+	bool receipts_exist; /* table pgoutbox.receipts */
+	bool may_keep_receipts;
 };
 
 struct layout {

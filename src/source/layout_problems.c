@@ -6,6 +6,7 @@
 #define INIT_HINT "run \"pgoutboxctl init\" with an administrator's connection"
 #define GRANT_HINT "run \"pgoutboxctl init\" with an administrator's connection: it grants what the role needs"
 #define SENT_AT_HINT "add a column of type timestamptz, or set outbox.settle to delete"
+#define RECEIPTS_HINT "run \"pgoutboxctl init\" with an administrator's connection: it adds them; or set outbox.receipts to false"
 #define MAP_HINT "name the table's own column in outbox.columns"
 
 struct problems {
@@ -25,6 +26,8 @@ static const char *const column_options[COL_COUNT] = {
 	[COL_TOPIC] = "topic",
 	[COL_CREATED_AT] = "created_at",
 	[COL_SENT_AT] = "sent_at",
+	[COL_SENT_PARTITION] = "sent_partition",
+	[COL_SENT_OFFSET] = "sent_offset",
 };
 
 /* The types that the claim can read in each place; 0 = whatever has a text form. */
@@ -34,6 +37,8 @@ static const unsigned column_types[COL_COUNT] = {
 	[COL_HEADERS] = 1U << TYPE_JSONB | 1U << TYPE_JSON,
 	[COL_CREATED_AT] = 1U << TYPE_TIMESTAMPTZ | 1U << TYPE_TIMESTAMP,
 	[COL_SENT_AT] = 1U << TYPE_TIMESTAMPTZ | 1U << TYPE_TIMESTAMP,
+	[COL_SENT_PARTITION] = 1U << TYPE_INTEGER,
+	[COL_SENT_OFFSET] = 1U << TYPE_INTEGER,
 };
 
 static const char *const column_types_text[COL_COUNT] = {
@@ -42,6 +47,8 @@ static const char *const column_types_text[COL_COUNT] = {
 	[COL_HEADERS] = "jsonb or json",
 	[COL_CREATED_AT] = "timestamptz or timestamp",
 	[COL_SENT_AT] = "timestamptz or timestamp",
+	[COL_SENT_PARTITION] = "integer",
+	[COL_SENT_OFFSET] = "bigint",
 };
 
 /* The next free place, or a place that is thrown away. */
@@ -93,13 +100,15 @@ judge_column(const struct layout *lo, const struct layout_request *rq, int col, 
 			        "table \"%s\" has no column for outbox.columns.%s", lo->relation, column_options[col]);
 		return;
 	}
+	if (c->type == TYPE_NONE && col >= COL_RECEIPTS)
+		return; /* init adds it */
 	if (c->type == TYPE_NONE) {
 		snprintf(hint, sizeof(hint), "name the table's own column in outbox.columns.%s%s", column_options[col],
 		         needed ? "" : ", or \"\" if it has none");
 		PROBLEM(p, ERR_CONFIG, hint, "table \"%s\" has no column \"%s\"", lo->relation, rq->columns[col]);
 		return;
 	}
-	if (column_types[col] != 0 && (column_types[col] & 1U << c->type) == 0) {
+	if ((column_types[col] != 0 && (column_types[col] & 1U << c->type) == 0) || (col == COL_SENT_OFFSET && !c->bigint)) {
 		snprintf(hint, sizeof(hint), "outbox.columns.%s needs a column of type %s", column_options[col],
 		         column_types_text[col]);
 		PROBLEM(p, ERR_CONFIG, hint, "column \"%s\" of table \"%s\" has type %s", rq->columns[col],
@@ -139,6 +148,10 @@ judge_rest(const struct layout *lo, const struct layout_request *rq, struct prob
 		PROBLEM(p, ERR_CONFIG, "run ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL: null is what tells an "
 		                       "unsent event",
 		        "column \"%s\" of table \"%s\" may not be null", rq->columns[COL_SENT_AT], lo->relation);
+	for (int col = COL_RECEIPTS; col < COL_COUNT; col++)
+		if (lo->columns[col].type != TYPE_NONE && lo->columns[col].not_null)
+			PROBLEM(p, ERR_CONFIG, "run ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL: an unsent event has no receipt",
+			        "column \"%s\" of table \"%s\" may not be null", rq->columns[col], lo->relation);
 	if (lo->facts.missing != NULL)
 		PROBLEM(p, ERR_CONFIG, "kafka.topic may name the table's own columns only",
 		        "table \"%s\" has no column %s", lo->relation,
@@ -164,7 +177,19 @@ layout_check_version(int version, struct error *err)
 }
 
 static void
-judge_install(const struct layout *lo, struct problems *p)
+judge_receipts(const struct layout *lo, const struct layout_request *rq, struct problems *p)
+{
+	for (int col = COL_RECEIPTS; col < COL_COUNT; col++)
+		if (lo->columns[col].quoted != NULL && lo->columns[col].type == TYPE_NONE)
+			PROBLEM(p, ERR_CONFIG, RECEIPTS_HINT, "table \"%s\" has no column \"%s\" for receipts", lo->relation,
+			        rq->columns[col]);
+	if (rq->receipts && rq->settle_delete && lo->facts.schema_version == LAYOUT_SCHEMA_VERSION && !lo->facts.receipts_exist)
+		PROBLEM(p, ERR_CONFIG, "create it again as sql/schema-3.sql does, or set outbox.receipts to false",
+		        "there is no table \"pgoutbox.receipts\"");
+}
+
+static void
+judge_install(const struct layout *lo, const struct layout_request *rq, struct problems *p)
 {
 	const struct layout_facts *f = &lo->facts;
 	struct error version, spare;
@@ -177,6 +202,7 @@ judge_install(const struct layout *lo, struct problems *p)
 		return; /* a matter of rights */
 	if (layout_check_version(f->schema_version, &version) != 0)
 		*next(p, &spare) = version;
+	judge_receipts(lo, rq, p);
 	if (!f->registered) {
 		PROBLEM(p, ERR_CONFIG, INIT_HINT, "table \"%s\" is not known as an outbox", lo->relation);
 		return;
@@ -213,6 +239,10 @@ judge_table_rights(const struct layout *lo, const struct layout_request *rq, str
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not lock rows of table \"%s\": it may update no "
 		                                   "column", f->role,
 		        lo->relation);
+	for (int col = COL_RECEIPTS; col < COL_COUNT; col++)
+		if (lo->columns[col].type != TYPE_NONE && !lo->columns[col].may_update)
+			PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not update column \"%s\" of table \"%s\"", f->role,
+			        rq->columns[col], lo->relation);
 	if ((rq->settle_delete || rq->prune) && !f->may_delete)
 		PROBLEM(p, ERR_CONFIG,
 		        rq->settle_delete ? GRANT_HINT : GRANT_HINT "; or set outbox.retention to never",
@@ -224,7 +254,7 @@ judge_table_rights(const struct layout *lo, const struct layout_request *rq, str
 }
 
 static void
-judge_pgoutbox_rights(const struct layout *lo, struct problems *p)
+judge_pgoutbox_rights(const struct layout *lo, const struct layout_request *rq, struct problems *p)
 {
 	const struct layout_facts *f = &lo->facts;
 
@@ -238,6 +268,9 @@ judge_pgoutbox_rights(const struct layout *lo, struct problems *p)
 	if (!f->may_park)
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not read and insert into table \"pgoutbox.parked\"",
 		        f->role);
+	if (rq->receipts && rq->settle_delete && f->receipts_exist && !f->may_keep_receipts)
+		PROBLEM(p, ERR_CONFIG, GRANT_HINT "; or set outbox.receipts to false",
+		        "role \"%s\" may not read, insert into and delete from table \"pgoutbox.receipts\"", f->role);
 	if (!f->may_call_lane)
 		PROBLEM(p, ERR_CONFIG, GRANT_HINT, "role \"%s\" may not call function \"pgoutbox.lane\"", f->role);
 }
@@ -263,10 +296,10 @@ layout_problems(const struct layout *lo, const struct layout_request *rq, unsign
 		judge_rest(lo, rq, &p);
 	}
 	if ((rules & LAYOUT_INSTALL) != 0)
-		judge_install(lo, &p);
+		judge_install(lo, rq, &p);
 	if ((rules & LAYOUT_RIGHTS) != 0) {
 		judge_table_rights(lo, rq, &p);
-		judge_pgoutbox_rights(lo, &p);
+		judge_pgoutbox_rights(lo, rq, &p);
 	}
 	/* What a standby lacks comes from its primary, so this is the last thing to say, and time heals it. */
 	if (lo->facts.in_recovery)

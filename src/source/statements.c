@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "source/receipts.h"
+
 #define PG_EPOCH_MS 946684800000LL /* 2000-01-01 in Unix time */
 #define TID_OID 27
 #define INT8_OID 20
@@ -213,12 +215,14 @@ claim_text(const struct layout *lo, const struct statements_options *opt, bool s
 }
 
 static char *
-settle_text(const struct layout *lo, bool settle_delete, bool by_tid)
+settle_text(const struct layout *lo, const struct statements_options *opt, bool by_tid)
 {
 	struct buf sql = BUF_INIT;
 	const char *sent_at = lo->columns[COL_SENT_AT].quoted;
 
-	if (settle_delete)
+	if (opt->receipts)
+		return receipts_settle_text(lo, opt->settle_delete, by_tid);
+	if (opt->settle_delete)
 		buf_printf(&sql, "DELETE FROM %s t WHERE ", lo->relation);
 	else
 		buf_printf(&sql, "UPDATE %s t SET %s = statement_timestamp() WHERE ", lo->relation, sent_at);
@@ -226,7 +230,7 @@ settle_text(const struct layout *lo, bool settle_delete, bool by_tid)
 		buf_add_str(&sql, "t.ctid = ANY ($1::tid[])");
 	else
 		buf_printf(&sql, "t.%s = ANY ($1::bigint[])", lo->columns[COL_ID].quoted);
-	if (!by_tid && !settle_delete)
+	if (!by_tid && !opt->settle_delete)
 		buf_printf(&sql, " AND t.%s IS NULL", sent_at);
 	return buf_take(&sql);
 }
@@ -296,8 +300,8 @@ statements_make(const struct layout *lo, const struct statements_options *opt, s
 	struct statements st = {
 		.claim = claim_text(lo, opt, false),
 		.claim_sized = claim_text(lo, opt, true),
-		.settle_tids = lo->tids_unique ? settle_text(lo, opt->settle_delete, true) : NULL,
-		.settle_ids = settle_text(lo, opt->settle_delete, false),
+		.settle_tids = lo->tids_unique ? settle_text(lo, opt, true) : NULL,
+		.settle_ids = settle_text(lo, opt, false),
 		.lanes = lo->lanes,
 		.park = park_text(lo),
 		.parked_keys = parked_keys_text(lo, opt->block_parked_keys),
@@ -374,11 +378,11 @@ statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64_t by
 }
 
 /* The head of a one-dimensional array as array_recv() reads it. */
-static void
-add_array_head(struct buf *out, uint32_t element_oid, size_t count)
+void
+statements_array_head(struct buf *out, uint32_t element_oid, size_t count, bool nulls)
 {
 	buf_add_u32be(out, 1);
-	buf_add_u32be(out, 0);
+	buf_add_u32be(out, nulls);
 	buf_add_u32be(out, element_oid);
 	buf_add_u32be(out, (uint32_t)count);
 	buf_add_u32be(out, 1);
@@ -387,7 +391,7 @@ add_array_head(struct buf *out, uint32_t element_oid, size_t count)
 void
 statements_tids(const struct batch *b, size_t count, struct buf *out)
 {
-	add_array_head(out, TID_OID, count);
+	statements_array_head(out, TID_OID, count, false);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->slots[i].settling) {
 			buf_add_u32be(out, 6);
@@ -399,7 +403,7 @@ statements_tids(const struct batch *b, size_t count, struct buf *out)
 void
 statements_ids(const struct batch *b, size_t count, struct buf *out)
 {
-	add_array_head(out, INT8_OID, count);
+	statements_array_head(out, INT8_OID, count, false);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->slots[i].settling) {
 			buf_add_u32be(out, 8);

@@ -29,6 +29,7 @@ struct statements {
 struct statements_options {
 	bool settle_delete;
 	bool block_parked_keys;
+	bool receipts;
 	int64_t batch_bytes;
 	int64_t batch_rows;
 	const char *const *extra_columns; /* for the topic template */
@@ -82,6 +83,8 @@ int statements_read_claim(const struct layout *layout, const struct statements_o
 void statements_tids(const struct batch *b, size_t count, struct buf *out);
 void statements_ids(const struct batch *b, size_t count, struct buf *out);
 
+/* The head of a one-dimensional array as array_recv() reads it; nulls: elements may be NULL. */
+void statements_array_head(struct buf *out, uint32_t element_oid, size_t count, bool nulls);
 
 /* The poisoned slots as three parallel array literals. */
 void statements_park(const struct batch *b, struct buf *ids, struct buf *topics, struct buf *reasons);

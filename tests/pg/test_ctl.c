@@ -65,9 +65,9 @@ test_life(void)
 	       NULL);
 	expect(EX_OK, "is ready for role \"sandbox", "check", database, NULL, NULL);
 	expect(EX_CONFIG, "there is no role \"nobody here\"", "check", "--role", "nobody here", NULL);
-	expect(EX_OK, "version 2 already", "migrate", database, NULL, NULL);
+	expect(EX_OK, "version 3 already", "migrate", database, NULL, NULL);
 	sandbox_exec(sb.db, "UPDATE pgoutbox.meta SET version = 9");
-	expect(EX_CONFIG, "made by a newer pgoutboxctl (schema version 9, this one knows 2)", "migrate", database, NULL,
+	expect(EX_CONFIG, "made by a newer pgoutboxctl (schema version 9, this one knows 3)", "migrate", database, NULL,
 	       NULL);
 }
 

@@ -747,8 +747,8 @@ static void
 test_migrate(void)
 {
 	static const struct migration steps[] = {
-		{3, "ALTER TABLE pgoutbox.outbox ADD paused boolean NOT NULL DEFAULT false"},
-		{4, "CREATE TABLE pgoutbox.more (who text)"},
+		{4, "ALTER TABLE pgoutbox.outbox ADD paused boolean NOT NULL DEFAULT false"},
+		{5, "CREATE TABLE pgoutbox.more (who text)"},
 	};
 	SANDBOX(sb);
 	struct install_request rq = request(&sb);
@@ -759,38 +759,90 @@ test_migrate(void)
 	install(&sb, &rq, NULL);
 	fresh = sandbox_text(sb.db, SHAPE);
 	SANDBOX_MUST(migrate_run(sb.db, &result, &err), &err);
-	TAP_INT(result.from, 2);
-	TAP_INT(result.to, 2);
+	TAP_INT(result.from, 3);
+	TAP_INT(result.to, 3);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(migrated_at) FROM pgoutbox.meta"), 0);
 	make_version_1(&sb, &rq);
-	expect_refusal(&sb, &rq, "made by an older pgoutboxctl (schema version 1, this one needs 2)", "pgoutboxctl migrate");
+	expect_refusal(&sb, &rq, "made by an older pgoutboxctl (schema version 1, this one needs 3)", "pgoutboxctl migrate");
 	SANDBOX_MUST(migrate_run(sb.db, &result, &err), &err);
 	TAP_INT(result.from, 1);
-	TAP_INT(result.to, 2);
+	TAP_INT(result.to, 3);
 	migrated = sandbox_text(sb.db, SHAPE);
 	TAP_STR(migrated, fresh);
 	free(fresh);
 	free(migrated);
 	TAP_INT(problems(sb.role, &rq), 0);
-	SANDBOX_MUST(migrate_steps(sb.db, 4, steps, 2, &result, &err), &err);
-	TAP_INT(result.from, 2);
-	TAP_INT(result.to, 4);
-	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta WHERE migrated_at IS NOT NULL"), 4);
+	SANDBOX_MUST(migrate_steps(sb.db, 5, steps, 2, &result, &err), &err);
+	TAP_INT(result.from, 3);
+	TAP_INT(result.to, 5);
+	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta WHERE migrated_at IS NOT NULL"), 5);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.more"), 0);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.outbox WHERE NOT paused"), 1);
 	TAP_INT(migrate_run(sb.db, &result, &err), -1);
 	TAP_INT(err.kind, ERR_CONFIG);
-	TAP_STR(err.message, "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 4, this one knows "
-	                     "2)");
+	TAP_STR(err.message, "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 5, this one knows "
+	                     "3)");
 	expect_refusal(&sb, &rq, "made by a newer pgoutboxctl", "install the version");
+}
+
+/* The relays read the table's receipts column by column, so what init adds is asked of it, in either mode. */
+static void
+test_receipts(void)
+{
+	SANDBOX(sb);
+	struct install_request rq = request(&sb);
+	struct install_plan plan;
+
+	install(&sb, &rq, NULL);
+	rq.layout.receipts = true;
+	rq.layout.columns[COL_SENT_PARTITION] = "sent in";
+	rq.layout.columns[COL_SENT_OFFSET] = "sent_offset";
+	TAP_INT(problems(sb.role, &rq), 2);
+	install(&sb, &rq, &plan);
+	TAP_INT(steps_to_do(&plan), 2);
+	install_plan_done(&plan);
+	TAP_INT(problems(sb.role, &rq), 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'outbox_events'::regclass AND NOT atthasdef"
+	                           " AND (attname = 'sent in' AND atttypid = 'int'::regtype OR attname = 'sent_offset' AND"
+	                           " atttypid = 'bigint'::regtype)"), 2);
+	sandbox_exec(sb.db, "REVOKE UPDATE (sent_offset) ON outbox_events FROM %s", sb.name);
+	TAP_INT(problems(sb.role, &rq), 1);
+	install(&sb, &rq, NULL);
+	TAP_INT(problems(sb.role, &rq), 0);
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events DROP COLUMN sent_offset, ADD COLUMN sent_offset integer");
+	expect_refusal(&sb, &rq, "column \"sent_offset\" of table \"public.outbox_events\" has type integer", "of type bigint");
+	rq.layout.columns[COL_SENT_PARTITION] = rq.layout.columns[COL_SENT_OFFSET] = "";
+	rq.layout.settle_delete = true;
+	TAP_INT(problems(sb.role, &rq), 1);
+	install(&sb, &rq, &plan);
+	TAP_INT(steps_to_do(&plan), 1);
+	install_plan_done(&plan);
+	TAP_INT(problems(sb.role, &rq), 0);
+}
+
+static void
+test_receipts_of_a_new_table(void)
+{
+	SANDBOX(sb);
+	struct install_request rq = request(&sb);
+	struct install_plan plan;
+
+	rq.layout.receipts = true;
+	rq.layout.columns[COL_SENT_PARTITION] = "sent_partition";
+	rq.layout.columns[COL_SENT_OFFSET] = "sent_offset";
+	install(&sb, &rq, NULL);
+	TAP_INT(problems(sb.role, &rq), 0);
+	install(&sb, &rq, &plan);
+	TAP_INT(steps_to_do(&plan), 0);
+	install_plan_done(&plan);
 }
 
 static void
 test_migrate_fails_whole(void)
 {
 	static const struct migration steps[] = {
-		{3, "CREATE TABLE pgoutbox.more (who text)"},
-		{4, "ALTER TABLE pgoutbox.nothing ADD x int"},
+		{4, "CREATE TABLE pgoutbox.more (who text)"},
+		{5, "ALTER TABLE pgoutbox.nothing ADD x int"},
 	};
 	SANDBOX(sb);
 	struct install_request rq = request(&sb);
@@ -798,9 +850,9 @@ test_migrate_fails_whole(void)
 	struct error err;
 
 	install(&sb, &rq, NULL);
-	TAP_INT(migrate_steps(sb.db, 4, steps, 2, &result, &err), -1);
-	TAP_HAS(err.message, "could not migrate schema \"pgoutbox\" to version 4");
-	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta"), 2);
+	TAP_INT(migrate_steps(sb.db, 5, steps, 2, &result, &err), -1);
+	TAP_HAS(err.message, "could not migrate schema \"pgoutbox\" to version 5");
+	TAP_INT(sandbox_int(sb.db, "SELECT version FROM pgoutbox.meta"), 3);
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pg_class WHERE relname = 'more'"), 0);
 	/* the turn was given back */
 	PGconn *other = sandbox_open(sb.super);
@@ -847,6 +899,8 @@ main(void)
 	tap_test("so does the one for an existing table", test_printed_script_existing);
 	tap_test("so does psql with the files of sql/", test_psql_alone);
 	tap_test("pg_dump and pg_restore keep it whole", test_dump_and_restore);
+	tap_test("receipts of an existing table", test_receipts);
+	tap_test("receipts of a new table", test_receipts_of_a_new_table);
 	tap_suite("migrate");
 	tap_test("older comes forward, newer is refused", test_migrate);
 	tap_test("a failing step leaves everything as it was", test_migrate_fails_whole);

@@ -66,6 +66,21 @@ test_sent_at(void)
 	     "\"settle: delete\"\n");
 }
 
+/* Columns that nothing reads are nobody's business. */
+static void
+test_receipts(void)
+{
+	says("", "columns: {sent_offset: '', payload: sent_partition}", "");
+	says("", "receipts: true", "");
+	says("", "receipts: true, settle: delete, columns: {sent_offset: '', payload: sent_partition}", "");
+	says("", "receipts: true, columns: {sent_partition: ''}",
+	     "f:2:52: outbox.columns.sent_partition: must not be empty with \"receipts: true\" and \"settle: mark\"; name a "
+	     "column, which init adds\n");
+	says("", "receipts: true, columns: {payload: sent_offset}",
+	     "f:2:45: outbox.columns.payload: \"sent_offset\" is the column of sent_offset already; name another, or \"\" if the "
+	     "table has none\n");
+}
+
 static void
 test_password(void)
 {
@@ -169,6 +184,7 @@ main(void)
 	tap_test("a batch lets go before its session is ended", test_hold);
 	tap_test("a column has one meaning", test_columns);
 	tap_test("marking needs a column", test_sent_at);
+	tap_test("receipts need columns where they are in the row", test_receipts);
 	tap_test("a password is given once", test_password);
 	tap_test("files of properties", test_property_files);
 	tap_test("a webhook has a secret", test_webhook);

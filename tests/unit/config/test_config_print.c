@@ -39,6 +39,7 @@ static const char awkward[] =
 	"  batch_bytes: 65537B\n"
 	"  settle: delete\n"
 	"  retention: never\n"
+	"  receipts: true\n"
 	"  hold_max: 1001ms\n"
 	"  notify: true\n"
 	"  poison: skip\n"
@@ -77,6 +78,7 @@ same_values(const struct config *a, const struct config *b)
 	TAP_STR(b->outbox.table, a->outbox.table);
 	TAP_INT(b->outbox.batch_bytes, a->outbox.batch_bytes);
 	CU_ASSERT(b->outbox.retention_ms == a->outbox.retention_ms);
+	CU_ASSERT(b->outbox.receipts && a->outbox.receipts);
 	TAP_INT(b->outbox.hold_max_ms, a->outbox.hold_max_ms);
 	for (int i = 0; i < COL_COUNT; i++)
 		TAP_STR(b->outbox.columns[i], a->outbox.columns[i]);
@@ -133,6 +135,7 @@ test_print(void)
 	        "  batch_bytes: 8MiB\n"
 	        "  settle: mark\n"
 	        "  retention: 7d\n"
+	        "  receipts: false\n"
 	        "  hold_max: 2s\n"
 	        "  poll_min: 2ms\n"
 	        "  poll_max: 20ms\n"
@@ -150,6 +153,8 @@ test_print(void)
 	        "    topic: \"topic\"\n"
 	        "    created_at: \"created_at\"\n"
 	        "    sent_at: \"sent_at\"\n"
+	        "    sent_partition: \"sent_partition\"\n"
+	        "    sent_offset: \"sent_offset\"\n"
 	        "kafka:\n"
 	        "  brokers: \"a:9092\"\n"
 	        "  topic: \"${aggregate_type}\"\n"

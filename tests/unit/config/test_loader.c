@@ -53,6 +53,7 @@ static const char everything[] =
 	"  batch_bytes: 64KiB\n"
 	"  settle: delete\n"
 	"  retention: never\n"
+	"  receipts: true\n"
 	"  hold_max: 70ms\n"
 	"  poll_min: 8ms\n"
 	"  poll_max: 9ms\n"
@@ -70,6 +71,8 @@ static const char everything[] =
 	"    topic: c7\n"
 	"    created_at: c8\n"
 	"    sent_at: c9\n"
+	"    sent_partition: c10\n"
+	"    sent_offset: c11\n"
 	"kafka:\n"
 	"  brokers: a:1,b:2\n"
 	"  topic: x.${aggregate_type}.y\n"
@@ -179,6 +182,7 @@ test_everything(void)
 	TAP_INT(cfg.outbox.batch_bytes, 65536);
 	TAP_INT(cfg.outbox.settle, SETTLE_DELETE);
 	CU_ASSERT(cfg.outbox.retention_ms == CONFIG_NEVER);
+	CU_ASSERT(cfg.outbox.receipts);
 	TAP_INT(cfg.outbox.hold_max_ms, 70);
 	TAP_INT(cfg.outbox.poll_min_ms, 8);
 	TAP_INT(cfg.outbox.poll_max_ms, 9);
@@ -186,8 +190,9 @@ test_everything(void)
 	TAP_INT(cfg.outbox.stop_timeout_ms, 10000);
 	TAP_INT(cfg.outbox.poison, POISON_SKIP);
 	for (int i = 0; i < COL_COUNT; i++) {
-		char name[] = {'c', (char)('0' + i), '\0'};
+		char name[16];
 
+		(void)snprintf(name, sizeof(name), "c%d", i);
 		TAP_STR(cfg.outbox.columns[i], name);
 	}
 	TAP_STR(cfg.kafka.brokers, "a:1,b:2");
@@ -234,9 +239,9 @@ test_everything_is_given(void)
 		if (find_place(&cfg, path) == NULL)
 			TAP_STR(path, "given");
 	}
-	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->line, 36);
+	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->line, 39);
 	TAP_INT(find_place(&cfg, "kafka.properties.linger.ms")->column, 16);
-	TAP_INT(find_place(&cfg, "kafka")->line, 32);
+	TAP_INT(find_place(&cfg, "kafka")->line, 35);
 	config_done(&cfg);
 }
 

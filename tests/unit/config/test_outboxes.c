@@ -104,7 +104,7 @@ what_is_printed_loads_back(void)
 	config_print(&again, &second);
 	TAP_STR(buf_str(&second), buf_str(&first));
 	TAP_HAS(buf_str(&first), "outboxes:\n  - table: \"a\"\n    lanes: 4\n");
-	TAP_HAS(buf_str(&first), "      sent_at: \"sent_at\"\n    topic: \"t\"\n");
+	TAP_HAS(buf_str(&first), "      sent_offset: \"sent_offset\"\n    topic: \"t\"\n");
 	TAP_INT(config_outbox(&again, 0)->outbox.settle, SETTLE_DELETE);
 	TAP_STR(config_outbox(&again, 0)->outbox.columns[COL_TOPIC], "");
 	TAP_INT(config_outbox(&again, 1)->outbox.poison, POISON_SKIP);

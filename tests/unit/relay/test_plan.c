@@ -84,8 +84,9 @@ test_defaults(void)
 	CU_ASSERT_TRUE(plan.statements.block_parked_keys);
 	TAP_INT(plan.statements.batch_rows, cfg.outbox.batch_rows);
 	TAP_INT(plan.statements.batch_bytes, cfg.outbox.batch_bytes);
+	CU_ASSERT_FALSE(plan.request.receipts || plan.statements.receipts);
 	for (int i = 0; i < COL_COUNT; i++)
-		CU_ASSERT_PTR_EQUAL(plan.request.columns[i], cfg.outbox.columns[i]);
+		TAP_STR(plan.request.columns[i], i < COL_RECEIPTS ? cfg.outbox.columns[i] : "");
 	drop();
 }
 
@@ -98,6 +99,25 @@ test_delete_and_skip(void)
 	drop();
 	make("", "  retention: never\n", "");
 	CU_ASSERT_FALSE(plan.request.prune);
+	drop();
+}
+
+/* A column that nothing keeps receipts in is the application's own, whatever its name. */
+static void
+test_receipts(void)
+{
+	make("", "  receipts: true\n  columns: {sent_offset: at}\n", "");
+	CU_ASSERT_TRUE(plan.request.receipts && plan.statements.receipts);
+	TAP_STR(plan.request.columns[COL_SENT_PARTITION], "sent_partition");
+	TAP_STR(plan.request.columns[COL_SENT_OFFSET], "at");
+	drop();
+	make("", "  receipts: true\n  settle: delete\n", "");
+	CU_ASSERT_TRUE(plan.request.receipts && plan.statements.receipts);
+	TAP_STR(plan.request.columns[COL_SENT_PARTITION], "");
+	TAP_STR(plan.request.columns[COL_SENT_OFFSET], "");
+	drop();
+	make("", "  settle: delete\n", "  topic: ${sent_partition}\n");
+	TAP_INT(plan.request.extra_count, 1);
 	drop();
 }
 
@@ -201,6 +221,7 @@ main(void)
 	tap_suite_fixture("plan", setup, NULL);
 	tap_test("the defaults", test_defaults);
 	tap_test("delete, skip, never prune", test_delete_and_skip);
+	tap_test("columns of receipts where they are kept in the row", test_receipts);
 	tap_test("columns of the topic template are asked for", test_template_columns);
 	tap_test("properties reach the producer", test_properties);
 	tap_test("what is wrong is said with all else", test_problems);

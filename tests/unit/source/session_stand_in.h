@@ -5,6 +5,7 @@
 #ifndef PGOUTBOX_TESTS_UNIT_SOURCE_SESSION_STAND_IN_H
 #define PGOUTBOX_TESTS_UNIT_SOURCE_SESSION_STAND_IN_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -91,11 +92,14 @@ session_server_pid(const struct session *s)
 	return SERVER_PID;
 }
 
+static char prepared_last[1024];
+
 void
 session_prepare(struct session *s, const char *name, const char *sql)
 {
 	CU_ASSERT_FALSE(s->busy);
 	CU_ASSERT_PTR_NOT_NULL(sql);
+	(void)snprintf(prepared_last, sizeof(prepared_last), "%s", sql);
 	buf_printf(&sent, "P:%s ", name);
 }
 

@@ -11,6 +11,7 @@ static struct stats last_stats;
 static struct error last_error;
 static int layout_fails; /* an error's kind */
 static bool with_sent_at;
+static struct layout_request request;
 static bool close_in_layout;
 
 void
@@ -138,7 +139,7 @@ on_test_hints(void *ctx, int64_t ret_from_ids[LANES_MAX])
 static void
 setup(void)
 {
-	struct keeper_options opt = {.retention_ms = 60000, .relay_number = 5};
+	struct keeper_options opt = {.request = &request, .retention_ms = 60000, .relay_number = 5};
 	struct keeper_events events = {.layout = on_test_layout, .misfit = on_test_misfit, .pauses = on_test_pauses, .members = on_test_members,
 	                               .stats = on_test_stats, .pruned = on_test_pruned, .pruned_up = on_test_pruned_up, .lost = on_test_lost,
 	                               .put_off = on_test_put_off,
@@ -147,6 +148,7 @@ setup(void)
 	layouts = misfits = losts = put_offs = members = stats = pruned_calls = pruned_ups = layout_fails = 0;
 	pruned_rows = 0;
 	with_sent_at = true;
+	request = (struct layout_request){.table = "t"};
 	close_in_layout = false;
 	now_us = 1000000;
 	k = keeper_new(&opt, &events);
@@ -384,6 +386,39 @@ test_never_prunes(void)
 	}
 }
 
+/* The oldest go first, so each batch begins where the last one did. */
+static void
+test_prunes_receipts(void)
+{
+	with_sent_at = false;
+	request.receipts = request.settle_delete = true;
+	announce_it();
+	TAP_HAS(prepared_last, "DELETE FROM pgoutbox.receipts");
+	until("prune");
+	ANSWER(ROWS(1, "t"));
+	for (int i = 0; i < 2; i++) {
+		until("prune");
+		TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+		ANSWER(ROWS(5, "1000", "1000", "-9223372036854775807", "1000", "~"));
+	}
+	TAP_INT(pruned_ups, 1);
+	until("prune");
+	ANSWER(ROWS(5, "3", "3", "-9223372036854775807", "3", "~"));
+	TAP_INT(pruned_rows, 2003);
+	TAP_INT(pruned_ups, 2);
+	until("prune");
+	TAP_STR(buf_str(&sent), "prune/-9223372036854775807/1000/60000 sync");
+}
+
+/* Receipts in the row go with it. */
+static void
+test_prunes_rows_with_their_receipts(void)
+{
+	request.receipts = true;
+	announce_it();
+	TAP_HAS(prepared_last, "DELETE FROM t t");
+}
+
 static void
 test_misfit(void)
 {
@@ -566,6 +601,8 @@ main(void)
 	tap_test("prunes", test_prune);
 	tap_test("prunes: a pass ends where nothing is old", test_prune_gives_up_where_nothing_is_old);
 	tap_test("never prunes", test_never_prunes);
+	tap_test("prunes receipts", test_prunes_receipts);
+	tap_test("prunes rows with their receipts", test_prunes_rows_with_their_receipts);
 	tap_test("a table that does not fit", test_misfit);
 	tap_test("the table cannot be looked at", test_layout_refused);
 	tap_test("fires before anything is due", test_fires_early);

@@ -14,13 +14,14 @@ static const char *const fields[] = {
 	"schema_exists", "may_use_pgoutbox", "may_read_pgoutbox", "may_park", "may_call_lane", "readable", "version",
 		"lanes",
 	"claim_index", "index_valid", "index_fits", "notifies", "json_names", "json_texts",
+	"receipts_exist", "may_keep_receipts",
 };
 #define FIELDS ((int)(sizeof(fields) / sizeof(fields[0])))
 
 static const char *const table_facts[] = {"16400", "public.outbox_events", "r", "p", "f", "f", "f", "relay", "t", "t",
                                           "t", "t",
-                                          "t", "t", "t", "t", "t", "t", "2", "4", "outbox_events_lane4", "t", "t", "f",
-                                          "'note'", "t.note::text"};
+                                          "t", "t", "t", "t", "t", "t", "3", "4", "outbox_events_lane4", "t", "t", "f",
+                                          "'note'", "t.note::text", "t", "f"};
 
 /* quoted, found, type, type_name, not_null, uniq, immutable, may_update */
 static const char *const columns[COL_COUNT + 1][8] = {
@@ -34,6 +35,8 @@ static const char *const columns[COL_COUNT + 1][8] = {
 	{NULL, "f", NULL, NULL, NULL, "f", NULL, NULL},
 	{"created_at", "t", "1114", "timestamp without time zone", "f", "f", "t", "f"},
 	{"sent_at", "t", "1184", "timestamp with time zone", "f", "f", "f", "t"},
+	{"sent_partition", "t", "23", "integer", "f", "f", "t", "t"},
+	{"sent_offset", "t", "20", "bigint", "f", "f", "t", "t"},
 	{"tenant", "f", NULL, NULL, NULL, "f", NULL, NULL},
 };
 
@@ -86,7 +89,7 @@ test_text(void)
 	                       "current_user),"
 	                       " ARRAY[E'id', E'event_id', E'aggregate_type', E'Key', E'event_type', E'o''clock\\\\', "
 	                       "E'headers', NULL,"
-	                       " E'created_at', E'sent_at', E'tenant']::text[])");
+	                       " E'created_at', E'sent_at', NULL, NULL, E'tenant']::text[])");
 	buf_reset(&sql);
 	rq.role = "re'lay";
 	layout_text(&rq, &sql);
@@ -120,7 +123,9 @@ test_take(void)
 	CU_ASSERT_PTR_NULL(lo.columns[COL_TOPIC].quoted);
 	TAP_INT(lo.columns[COL_TOPIC].type, TYPE_NONE);
 	TAP_STR(lo.facts.role, "relay");
-	TAP_INT(lo.facts.schema_version, 2);
+	TAP_INT(lo.facts.schema_version, 3);
+	CU_ASSERT_TRUE(lo.facts.receipts_exist && !lo.facts.may_keep_receipts);
+	CU_ASSERT_TRUE(lo.columns[COL_SENT_OFFSET].bigint && !lo.columns[COL_SENT_PARTITION].bigint);
 	CU_ASSERT_TRUE(lo.facts.index_exists && lo.facts.index_valid && lo.facts.index_fits);
 	CU_ASSERT_PTR_NULL(lo.facts.missing);
 	TAP_STR(lo.json_names, "'note'");

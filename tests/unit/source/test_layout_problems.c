@@ -1,5 +1,6 @@
 /* test_layout_problems.c - the rules for a table, each broken alone. */
 #include <CUnit/CUnit.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "source/layout.h"
@@ -49,6 +50,7 @@ good(void)
 	f->may_use_pgoutbox = f->may_read_pgoutbox = f->may_park = f->may_call_lane = true;
 	f->schema_version = LAYOUT_SCHEMA_VERSION;
 	f->registered = f->index_exists = f->index_valid = f->index_fits = true;
+	f->receipts_exist = f->may_keep_receipts = true;
 	return lo;
 }
 
@@ -173,9 +175,9 @@ test_install(void)
 	       "index \"outbox_events_lane4\" of table \"public.outbox_events\" is not over the 4 lanes of the "
 	       "configured columns");
 	BROKEN(facts.schema_version = 9, &mark, LAYOUT_INSTALL,
-	       "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 9, this one knows 2)");
+	       "schema \"pgoutbox\" was made by a newer pgoutboxctl (schema version 9, this one knows 3)");
 	BROKEN(facts.schema_version = 0, &mark, LAYOUT_INSTALL,
-	       "schema \"pgoutbox\" was made by an older pgoutboxctl (schema version 0, this one needs 2)");
+	       "schema \"pgoutbox\" was made by an older pgoutboxctl (schema version 0, this one needs 3)");
 }
 
 static void
@@ -209,6 +211,55 @@ test_rights(void)
 	       "role \"relay\" may not read and insert into table \"pgoutbox.parked\"");
 	BROKEN(facts.may_call_lane = false, &mark, LAYOUT_RIGHTS,
 	       "role \"relay\" may not call function \"pgoutbox.lane\"");
+}
+
+static void
+test_receipts(void)
+{
+	static const unsigned both[] = {COL_SENT_PARTITION, COL_SENT_OFFSET};
+	struct layout_request in_row = mark, apart = mark;
+	struct layout kept = good();
+
+	apart.receipts = apart.settle_delete = true;
+	BROKEN(lanes = 4, &apart, LAYOUT_ALL, NULL);
+	BROKEN(facts.receipts_exist = false, &apart, LAYOUT_INSTALL, "there is no table \"pgoutbox.receipts\"");
+	BROKEN(facts.may_keep_receipts = false, &apart, LAYOUT_RIGHTS,
+	       "role \"relay\" may not read, insert into and delete from table \"pgoutbox.receipts\"");
+	BROKEN(facts.receipts_exist = false, &mark, LAYOUT_ALL, NULL);
+	BROKEN(facts.may_keep_receipts = false, &mark, LAYOUT_ALL, NULL);
+	in_row.receipts = true;
+	in_row.columns[COL_SENT_PARTITION] = "sent_partition";
+	in_row.columns[COL_SENT_OFFSET] = "sent_offset";
+	kept.columns[COL_SENT_PARTITION] = column("sent_partition", TYPE_INTEGER, "integer");
+	kept.columns[COL_SENT_OFFSET] = column("sent_offset", TYPE_INTEGER, "bigint");
+	kept.columns[COL_SENT_OFFSET].bigint = true;
+	kept.facts.receipts_exist = kept.facts.may_keep_receipts = false;
+	expect(&kept, &in_row, LAYOUT_ALL, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		const char *name = in_row.columns[both[i]];
+		struct layout_column *c = &kept.columns[both[i]], was = *c;
+		char message[160];
+
+		c->type = TYPE_NONE;
+		snprintf(message, sizeof(message), "table \"public.outbox_events\" has no column \"%s\" for receipts", name);
+		expect(&kept, &in_row, LAYOUT_INSTALL, message);
+		*c = was;
+		c->type = TYPE_TEXT;
+		snprintf(message, sizeof(message), "column \"%s\" of table \"public.outbox_events\" has type %s", name, was.type_name);
+		expect(&kept, &in_row, LAYOUT_TABLE, message);
+		*c = was;
+		c->not_null = true;
+		snprintf(message, sizeof(message), "column \"%s\" of table \"public.outbox_events\" may not be null", name);
+		expect(&kept, &in_row, LAYOUT_TABLE, message);
+		*c = was;
+		c->may_update = false;
+		snprintf(message, sizeof(message), "role \"relay\" may not update column \"%s\" of table \"public.outbox_events\"", name);
+		expect(&kept, &in_row, LAYOUT_RIGHTS, message);
+		*c = was;
+	}
+	/* an offset outgrows an integer */
+	kept.columns[COL_SENT_OFFSET] = column("sent_offset", TYPE_INTEGER, "integer");
+	expect(&kept, &in_row, LAYOUT_TABLE, "column \"sent_offset\" of table \"public.outbox_events\" has type integer");
 }
 
 static void
@@ -261,6 +312,7 @@ main(void)
 	tap_test("columns that must be mapped", test_needed_columns);
 	tap_test("schema pgoutbox and the index", test_install);
 	tap_test("rights", test_rights);
+	tap_test("receipts", test_receipts);
 	tap_test("a missing table is all there is to say", test_missing_table_is_all_there_is_to_say);
 	tap_test("a standby heals", test_standby_heals);
 	tap_test("several, in order, and no more than asked for", test_many);
