@@ -161,6 +161,7 @@ E2E_CALM = \
 	tests/e2e/test_parked \
 	tests/e2e/test_pause \
 	tests/e2e/test_payload \
+	tests/e2e/test_payments \
 	tests/e2e/test_refusal \
 	tests/e2e/test_reload \
 	tests/e2e/test_replay \

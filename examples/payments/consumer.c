@@ -83,14 +83,20 @@ take_next(struct consumer *c, struct error *err)
 static int
 run(struct consumer *c, struct error *err)
 {
+	bool ready = false;
+
 	if (*c->provider != '\0' && fetch_new(c->provider, &c->fetch, err) == -1)
 		return -1;
 	if (stream_open(c->brokers, c->role, c->instance, c->topic, &c->in, err) == -1)
 		return -1;
-	log_write(&c->log, LOG_INFO, "started", "role \"%s\" reads topic \"%s\"", c->role, c->topic);
-	while (!stop_wanted())
+	while (!stop_wanted()) {
 		if (take_next(c, err) == -1)
 			return -1;
+		if (!ready && stream_assigned(c->in)) {
+			log_write(&c->log, LOG_INFO, "ready", "role \"%s\" reads topic \"%s\"", c->role, c->topic);
+			ready = true;
+		}
+	}
 	return 0;
 }
 

@@ -51,6 +51,7 @@ examples_payments_payments_injector_SOURCES = \
 examples_payments_payments_injector_LDADD = $(PAYMENTS_LDADD)
 
 EXTRA_DIST += \
+	examples/payments/README.md \
 	examples/payments/books \
 	examples/payments/books.sql \
 	examples/payments/break/compensation.sql \
@@ -65,4 +66,5 @@ EXTRA_DIST += \
 
 .PHONY: examples
 examples: all-am $(PAYMENTS)
+e2e-programs check-e2e: $(PAYMENTS)
 CLEANFILES += libpayments.a

@@ -56,6 +56,13 @@ prepare() { # NAME COMMAND...
 	exit 1
 }
 
+# If this shell is killed outright, somebody else must end the rest.
+watch_over() { # COMMAND ARGUMENT, which is its $2
+	setsid bash -c 'tail -f /dev/null --pid="$1"; '"$1" - $$ "$2" </dev/null >/dev/null 2>&1 &
+	watcher=$!
+	disown $!
+}
+
 build_all() {
 	(copy_sources && build gcc CC=gcc --enable-werror && make -C "$workshop/gcc" examples)
 }
@@ -76,9 +83,8 @@ outer() {
 	"${beside[@]}" "$here/run.sh" "${arguments[@]}" --inner </dev/null &
 	child=$!
 	trap 'kill -TERM "$child" 2>/dev/null' INT TERM HUP
-	# if this shell is killed outright, somebody else must end the rest
-	setsid bash -c 'tail -f /dev/null --pid="$1"; kill -TERM "$2"' - $$ "$child" </dev/null >/dev/null 2>&1 &
-	disown $!
+	watch_over 'kill -TERM "$2"' "$child"
+	trap 'kill -- -"$watcher" 2>/dev/null' EXIT
 	while :; do
 		wait "$child"
 		status=$?
@@ -95,6 +101,7 @@ clean_up() {
 	touch "$dir/over"
 	end_all TERM
 	wait
+	kill -- -"$watcher" 2>/dev/null
 	if [ -n "${balanced-}" ]; then
 		rm -rf "$dir"
 	else
@@ -130,8 +137,8 @@ signal() { # SIGNAL NAME
 end_all() { # SIGNAL
 	local file name
 	for file in "$dir"/*.pid; do
-		name=${file##*/}
-		signal "$1" "${name%.pid}"
+		name=${file##*/} name=${name%.pid}
+		[ -e "$dir/$name.over" ] || signal "$1" "$name"
 	done
 	[ -z "${client-}" ] || kill "-$1" "$client" 2>/dev/null
 	return 0
@@ -169,7 +176,7 @@ answers() { # PORT
 }
 
 start_all() {
-	local ports group=--instance
+	local ports name
 	ports=($(kafka_free_ports 3)) || give_up "there are no free ports"
 	service_port=${ports[0]} provider_port=${ports[1]}
 	export PAYMENTS_BROKERS=$brokers PAYMENTS_SHOP="$host dbname=shop user=pgoutboxd" PAYMENTS_HTTP=127.0.0.1:${ports[2]}
@@ -177,15 +184,18 @@ start_all() {
 	keep injector "$bin/examples/payments/payments-injector" --brokers "$brokers" --from "$prefix.payment" \
 		--to "$prefix.payment.shuffled" --progress "$dir/copies" --seed "$((seed % 65536))"
 	keep provider "$bin/examples/payments/payments-provider" --conninfo "$host dbname=provider user=provider" \
-		--listen "127.0.0.1:$provider_port" --seed "$seed"
+		--listen "127.0.0.1:$provider_port" --seed "$seed" --late "$trouble" --silent "$trouble"
 	keep service "$bin/examples/payments/payments-service" --conninfo "$host dbname=shop user=shop" \
-		--listen "127.0.0.1:$service_port"
+		--listen "127.0.0.1:$service_port" --takeover "$takeover"
 	keep pgoutboxd "$bin/pgoutboxd" -c "$dir/pgoutboxd.yaml"
 	await 60 test -s "$dir/copies" || give_up "the topics did not appear: $(tail -n 3 "$dir/injector.log")"
-	keep saga "$bin/examples/payments/payments-consumer" --role saga $group 1 --brokers "$brokers" \
+	keep saga "$bin/examples/payments/payments-consumer" --role saga --brokers "$brokers" \
 		--topic "$prefix.payment" --conninfo "$host dbname=shop user=shop" --provider "http://127.0.0.1:$provider_port"
-	keep report "$bin/examples/payments/payments-consumer" --role report $group 1 --brokers "$brokers" \
+	keep report "$bin/examples/payments/payments-consumer" --role report --brokers "$brokers" \
 		--topic "$prefix.payment.shuffled" --conninfo "$host dbname=reports user=reports"
+	for name in saga report; do
+		await 60 grep -qs id=ready "$dir/$name.log" || give_up "$name did not start: $(tail -n 3 "$dir/$name.log")"
+	done
 	for name in service provider; do
 		local port=${name}_port
 		await 60 answers "${!port}" || give_up "$name did not start: $(tail -n 3 "$dir/$name.log")"
@@ -218,12 +228,12 @@ show_progress() {
 		printf '\r  %s\e[K' "$line"
 	elif [ "$SECONDS" -ge "${next_line:-0}" ]; then
 		echo "  $line"
-		next_line=$((SECONDS + ${quick:+2}${quick:-10}))
+		next_line=$((SECONDS + line_every))
 	fi
 }
 
 kill_one() { # NAME
-	if signal KILL "$1"; then
+	if [ ! -e "$dir/$1.over" ] && signal KILL "$1"; then
 		deaths=$((deaths + 1))
 		echo "$1" >>"$dir/deaths"
 	fi
@@ -245,11 +255,9 @@ nobody_moved() {
 }
 
 hurt() {
-	local pause=${quick:+600}
 	next_victim
 	kill_one "$victim"
-	[ -n "$pause" ] || pause=$((1500 + RANDOM % 3000))
-	next_death=$(($(now_ms) + pause))
+	next_death=$(($(now_ms) + rest_ms + RANDOM % rest_ms))
 }
 
 now_ms() {
@@ -269,15 +277,15 @@ all_is_told() {
 storm() {
 	local status
 	"$bin/examples/payments/payments-client" --url "http://127.0.0.1:$service_port" --payments "$payments" --seed "$seed" \
-		--record "$dir/client.tsv" --progress "$dir/client.progress" >"$dir/client.log" 2>&1 </dev/null &
+		--customers "$customers" --threads "$threads" --record "$dir/client.tsv" --progress "$dir/client.progress" >"$dir/client.log" 2>&1 </dev/null &
 	client=$!
 	next_death=$(($(now_ms) + 500))
 	moved_at=$SECONDS
 	while kill -0 "$client" 2>/dev/null || [ "$deaths" -lt ${#victims[@]} ]; do
 		look
 		show_progress
-		[ "$broken" != relay ] || [ "$written" -lt $((payments / 2)) ] || touch "$dir/pgoutboxd.over"
-		[ "$(now_ms)" -lt "$next_death" ] || hurt
+		[ "$broken" != relay ] || [ "$written" -lt $((payments / 2)) ] || [ -e "$dir/pgoutboxd.over" ] || finish pgoutboxd
+		[ "$(now_ms)" -lt "$next_death" ] || [ "$deaths" -ge "$most_deaths" ] || hurt
 		! nobody_moved || break
 		sleep 0.2
 	done
@@ -321,21 +329,20 @@ tell_deaths() {
 inside() {
 	local killed_all=yes
 	super=$(sed 's/ *dbname=[^ ]*//' <<<"$PGOUTBOX_TEST_PG") host=$(sed 's/ *user=[^ ]*//' <<<"$super")
-	brokers=$PGOUTBOX_TEST_KAFKA prefix=shop-$$ patience=${quick:+20}
-	: "${patience:=60}"
+	brokers=$PGOUTBOX_TEST_KAFKA prefix=shop-$$
+	# how long nothing may move, between two lines and between two deaths
+	patience=60 line_every=10 rest_ms=1500 customers=100 threads=8 trouble=50 takeover=10 most_deaths=10000
+	[ -z "$quick" ] || patience=45 line_every=2 rest_ms=400 customers=20 threads=2 trouble=300 takeover=3 most_deaths=8
 	RANDOM=$((seed % 32768))
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/pgoutbox-payments.XXXXXX") || exit
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	trap 'exit 129' HUP
 	trap clean_up EXIT
-	# if this shell is killed outright, somebody else must end the rest
-	setsid bash -c 'tail -f /dev/null --pid="$1"; cd "$2" && touch over && kill -KILL $(cat ./*.pid)' - $$ "$dir" \
-		</dev/null >/dev/null 2>&1 &
-	disown $!
+	watch_over 'cd "$2" && touch over && kill -KILL $(cat ./*.pid)' "$dir"
 
 	headline "Three databases, a relay, and six processes around them"
-	psql -qX -v ON_ERROR_STOP=1 -d "$super dbname=postgres" -f "$here/schema.sql" >"$dir/schema.log" 2>&1 ||
+	psql -qX -v ON_ERROR_STOP=1 -v customers="$customers" -d "$super dbname=postgres" -f "$here/schema.sql" >"$dir/schema.log" 2>&1 ||
 		give_up "the databases could not be made: $(tail -n 5 "$dir/schema.log")"
 	if [ -n "$broken" ] && [ "$broken" != relay ]; then
 		psql -qX -v ON_ERROR_STOP=1 -d "$super dbname=postgres" -f "$here/break/$broken.sql" || give_up "it could not be broken"

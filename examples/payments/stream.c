@@ -1,7 +1,6 @@
 /* stream.c - Kafka's messages in, their offsets out. Knows nothing of payments, and of no database. */
 #include "stream.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -98,6 +97,17 @@ stream_close(struct stream **s)
 	}
 	free(*s);
 	*s = NULL;
+}
+
+bool
+stream_assigned(const struct stream *s)
+{
+	rd_kafka_topic_partition_list_t *parts = NULL;
+	bool assigned = rd_kafka_assignment(s->rk, &parts) == RD_KAFKA_RESP_ERR_NO_ERROR && parts->cnt > 0;
+
+	if (parts != NULL)
+		rd_kafka_topic_partition_list_destroy(parts);
+	return assigned;
 }
 
 static const char *

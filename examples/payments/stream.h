@@ -7,6 +7,7 @@
 #define PAYMENTS_STREAM_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -28,6 +29,8 @@ struct message {
 int stream_open(const char *brokers, const char *group, const char *instance, const char *topic, struct stream **ret_stream,
                 struct error *err) __attribute__((warn_unused_result));
 void stream_close(struct stream **s); /* commits what is done; for cleanup attributes too */
+
+bool stream_assigned(const struct stream *s); /* the group has given it a part of the topic */
 
 /* The next message: 1, or 0 when none came within that time. -1, ERR_RETRY: what Kafka says is wrong, call again.
  * ERR_POISON: a message without id and type, which is nobody's of ours; release it. */

@@ -1,0 +1,90 @@
+/* test_payments.c - the worked example, shortly: its books balance although each of its processes dies, and they do not
+ * where a safeguard is missing. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/proc.h"
+#include "support/tap.h"
+
+enum { LIMIT_MS = 240000 };
+
+static const char *
+missing_program(void)
+{
+	static const char *const programs[] = {"bash", "curl", "perl", "psql", "shuf"};
+	char *output;
+
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+		const char *const argv[] = {"sh", "-c", "command -v \"$1\"", "sh", programs[i], NULL};
+		int rc = proc_run(argv, 10000, &output);
+
+		free(output);
+		if (rc != 0)
+			return programs[i];
+	}
+	return NULL;
+}
+
+static bool
+can_run(void)
+{
+	const char *missing = missing_program();
+
+	if (getenv("PGOUTBOX_TEST_PG") == NULL || getenv("PGOUTBOX_TEST_KAFKA") == NULL)
+		tap_skip("needs PostgreSQL and Kafka: tests/with-postgres tests/with-kafka make check-e2e");
+	else if (missing != NULL)
+		tap_skip("there is no \"%s\" here", missing);
+	else
+		return true;
+	return false;
+}
+
+/* The exit status; what it said goes to the log where it is another than wanted. */
+static char *
+run_example(const char *const more[], int wanted)
+{
+	const char *srcdir = getenv("srcdir");
+	const char *argv[12];
+	char program[512];
+	char *output;
+	int rc, n = 0;
+
+	snprintf(program, sizeof(program), "%s/examples/payments/run.sh", srcdir == NULL ? "." : srcdir);
+	argv[n++] = program;
+	argv[n++] = "--quick";
+	argv[n++] = "--build";
+	argv[n++] = ".";
+	while (*more != NULL)
+		argv[n++] = *more++;
+	argv[n] = NULL;
+	rc = proc_run(argv, LIMIT_MS, &output);
+	if (rc != wanted)
+		tap_diag("%s", output);
+	TAP_INT(rc, wanted);
+	return output;
+}
+
+static void
+the_books_balance_although_each_process_dies(void)
+{
+	const char *const more[] = {NULL};
+	char *output;
+
+	if (!can_run())
+		return;
+	output = run_example(more, 0);
+	TAP_HAS(output, "The books balance.");
+	TAP_HAS(output, "killed: pgoutboxd");
+	CU_ASSERT_PTR_NULL(strstr(output, "WRONG"));
+	free(output);
+}
+
+int
+main(void)
+{
+	tap_suite("payments");
+	tap_test("the books balance although each process dies", the_books_balance_although_each_process_dies);
+	return tap_run();
+}
