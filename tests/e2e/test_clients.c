@@ -104,6 +104,7 @@ prepare_application(const char *topic)
 	kit_install(&sb, "kit-inbox.sql");
 	kit_install(&sb, "../examples/clients/schema.sql");
 	snprintf(url, sizeof(url), "postgresql://127.0.0.1:%s/%s?user=%s", getenv("PGOUTBOX_TEST_PGPORT"), env.name, role);
+	setenv("LC_ALL", "C.UTF-8", 1); /* Java reads its arguments by it */
 	setenv("DATABASE_URL", url, 1);
 	setenv("KAFKA_BROKERS", env.kafka, 1);
 	setenv("KAFKA_TOPIC", topic, 1);

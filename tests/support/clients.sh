@@ -45,17 +45,21 @@ home_of() { # LANGUAGE
 fetch_python() {
 	need python3
 	python3 -m pip --version >/dev/null 2>&1 || skip "python3 has no pip"
-	python3 -m pip install --quiet --no-input --only-binary :all: --cache-dir "$cache/pip" --target "$1" -r "$sources/python/requirements.txt"
+	python3 -m pip install --quiet --no-input --only-binary :all: --timeout 15 --retries 1 --cache-dir "$cache/pip" --target "$1" \
+		-r "$sources/python/requirements.txt"
 }
 
+# From within the directory: with --prefix npm would not see the configuration of its installation.
 fetch_node() {
 	need node npm
-	cp "$sources"/node/package*.json "$1" && npm ci --prefix "$1" --cache "$cache/npm" --ignore-scripts --no-audit --no-fund
+	cp "$sources"/node/package*.json "$1" && cd "$1" &&
+		npm ci --cache "$cache/npm" --ignore-scripts --no-audit --no-fund --fetch-retries 1 --fetch-retry-mintimeout 1000
 }
 
 fetch_java() {
 	need javac java mvn
-	mvn -q -B -Dmaven.repo.local="$cache/m2" -f "$sources/java/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$1"
+	mvn -q -B -Dmaven.repo.local="$cache/m2" -f "$sources/java/pom.xml" dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$1"
 }
 
 fetch_go() {
