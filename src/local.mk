@@ -14,8 +14,12 @@ libpgoutbox_a_SOURCES = \
 	src/admin/checkup_queries.c \
 	src/admin/claim_index.c \
 	src/admin/claim_index.h \
+	src/admin/compare.c \
+	src/admin/compare.h \
 	src/admin/conn.c \
 	src/admin/conn.h \
+	src/admin/events.c \
+	src/admin/events.h \
 	src/admin/inspect.c \
 	src/admin/inspect.h \
 	src/admin/install.c \
@@ -51,6 +55,8 @@ libpgoutbox_a_SOURCES = \
 	src/admin/topic_sql.h \
 	src/admin/turn.c \
 	src/admin/turn.h \
+	src/admin/verify.c \
+	src/admin/verify.h \
 	src/base/arena.c \
 	src/base/arena.h \
 	src/base/backoff.c \
@@ -71,7 +77,11 @@ libpgoutbox_a_SOURCES = \
 	src/base/log_writer.h \
 	src/base/sha256.c \
 	src/base/sha256.h \
+	src/base/siphash.c \
+	src/base/siphash.h \
 	src/base/slice.h \
+	src/base/sorter.c \
+	src/base/sorter.h \
 	src/base/thread.c \
 	src/base/thread.h \
 	src/base/utf8.c \
@@ -152,6 +162,7 @@ libpgoutbox_a_SOURCES = \
 	src/ctl/verb.h \
 	src/ctl/verdict.c \
 	src/ctl/verdict.h \
+	src/ctl/verify.c \
 	src/ctl/words.c \
 	src/ctl/words.h \
 	src/hook/news.c \
@@ -174,6 +185,8 @@ libpgoutbox_a_SOURCES = \
 	src/model/batch.c \
 	src/model/batch.h \
 	src/model/event.h \
+	src/model/fingerprint.c \
+	src/model/fingerprint.h \
 	src/model/message.h \
 	src/relay/budget.c \
 	src/relay/budget.h \
@@ -256,6 +269,8 @@ libpgoutbox_a_SOURCES = \
 	src/sink/properties.h \
 	src/sink/reach.c \
 	src/sink/reach.h \
+	src/sink/reader.c \
+	src/sink/reader.h \
 	src/sink/redact.c \
 	src/sink/redact.h \
 	src/sink/send.c \

@@ -20,8 +20,8 @@ run_verb(const struct verb *verb, const struct arguments *args)
 	struct buf text __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct config cfg = {0};
 	int status = EX_CONFIG;
-	/* Kafka's secrets are of use to the full check alone. */
-	int rc = (args->full ? config_load : config_load_beside)(args->file, plan_check_config, &cfg, &problems);
+	/* Kafka's secrets are of use to those alone that connect there. */
+	int rc = (args->full || verb->run == verb_verify ? config_load : config_load_beside)(args->file, plan_check_config, &cfg, &problems);
 
 	config_problems_print(&problems, &text);
 	fputs(buf_str(&text), stderr);

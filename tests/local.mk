@@ -1,6 +1,7 @@
 # A test is one program, made of the one C file that has its name. Where it includes a room's C file and replaces that
 # file's neighbours, its own definitions come before the library's, which then is not asked for them.
 UNIT_TESTS = \
+	tests/unit/admin/test_compare \
 	tests/unit/admin/test_known \
 	tests/unit/admin/test_migrate \
 	tests/unit/admin/test_script \
@@ -13,7 +14,9 @@ UNIT_TESTS = \
 	tests/unit/base/test_log_limit \
 	tests/unit/base/test_log_writer \
 	tests/unit/base/test_sha256 \
+	tests/unit/base/test_siphash \
 	tests/unit/base/test_slice \
+	tests/unit/base/test_sorter \
 	tests/unit/base/test_thread \
 	tests/unit/base/test_utf8 \
 	tests/unit/chaos/test_plan \
@@ -58,6 +61,7 @@ UNIT_TESTS = \
 	tests/unit/metrics/test_readings \
 	tests/unit/metrics/test_rows \
 	tests/unit/model/test_batch \
+	tests/unit/model/test_fingerprint \
 	tests/unit/relay/test_doorman \
 	tests/unit/relay/test_budget \
 	tests/unit/relay/test_holds \
@@ -170,6 +174,7 @@ E2E_CALM = \
 	tests/e2e/test_sweep \
 	tests/e2e/test_tls \
 	tests/e2e/test_upkeep \
+	tests/e2e/test_verify \
 	tests/mock/test_producer_kafka
 
 E2E_ROUGH = \

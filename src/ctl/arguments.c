@@ -32,6 +32,7 @@ const struct argument_row argument_rows[] = {
 	{'O', false, "older-than", "AGE", FIELD(older_than), "sent longer ago than this (default outbox.retention)"},
 	{'f', false, "full", NULL, FIELD(full), "connect to Kafka, too, and look at everything"},
 	{'L', false, "lane", "N", FIELD(lane), "this lane"},
+	{'m', false, "write-missing", "FILE", FIELD(write_missing), "write ids of missing events, for replay --event-ids"},
 	{'w', false, "reason", "TEXT", FIELD(reason), "why; kept in the database"},
 	{'D', false, "dry-run", NULL, FIELD(dry_run), "say what would be done, and do nothing"},
 	{'a', false, "all", NULL, FIELD(all), "all of them; in a list, those decided about, too"},

@@ -21,6 +21,7 @@ struct arguments {
 	bool through_now;
 	const char *since, *until, *event_ids, *replay_id;
 	const char *older_than;
+	const char *write_missing;
 	const char *lane, *reason;
 	bool dry_run, no_header;
 	bool full;

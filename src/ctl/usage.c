@@ -77,10 +77,10 @@ usage_print(FILE *out)
 		else if (i == 0 || !is_of_family(&verbs[i - 1], verbs[i].name, len))
 			print_family_line(out, i);
 	}
-	fputs("  version       print the version\n\n", out);
-	print_options(out, "cohV");
-	fputs("\nExit status: 0 done, 64 usage, 69 no relay runs, 70 a defect,\n"
-	      "74 output failed, 75 try again, 78 something is to be mended.\n",
+	fputs("  version       print the version, as -V and --version do\n\n", out);
+	print_options(out, "coh");
+	fputs("\nExit status: 0 done, 64 usage, 65 verify found a difference, 69 no relay runs,\n"
+	      "70 a defect, 74 output failed, 75 try again, 78 something is to be mended.\n",
 	      out);
 }
 

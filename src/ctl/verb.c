@@ -78,6 +78,13 @@ const struct verb verbs[] = {
          "The events are never sent. They stay in pgoutbox.parked, marked, and the events\n"
          "of their keys go on. Without --yes it says what would be given up, and does\n"
          "nothing.\n"},
+	{"verify", "dtsuTmj", NULL, verb_verify, "hold Kafka against the database, event by event",
+         "Reads the topics and the table, and tells what differs: events missing in Kafka,\n"
+         "sent twice, out of order within their key, altered, or unknown to the table.\n"
+         "Changes nothing; needs the right to read the topics, and room in TMPDIR (default\n"
+         "/var/tmp): 200 bytes an event. What Kafka or the table has dropped for its age\n"
+         "is counted, and is no difference. The exit status is 0 where nothing differs, 65\n"
+         "where something does, 75 where an open transaction hides some of it.\n"},
 	{"replay", "dkesutIHDyj", "[ID | FROM-TO]...", verb_replay, "offer sent events once more",
          "Makes rows unsent again that were sent already and are still in the table\n"
          "(outbox.settle: mark), with a header that marks them. Keys with parked events\n"

@@ -57,6 +57,7 @@ int verb_parked_show(const struct arguments *args, const struct config *cfg);
 int verb_parked_retry(const struct arguments *args, const struct config *cfg);
 int verb_parked_skip(const struct arguments *args, const struct config *cfg);
 int verb_replay(const struct arguments *args, const struct config *cfg);
+int verb_verify(const struct arguments *args, const struct config *cfg);
 int verb_prune(const struct arguments *args, const struct config *cfg);
 
 #endif

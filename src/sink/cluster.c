@@ -171,6 +171,8 @@ take_settings(struct cluster_topic *t, const rd_kafka_ConfigResource_t *resource
 			t->message_max = strtoll(value, NULL, 10);
 		if (value != NULL && strcmp(name, "min.insync.replicas") == 0)
 			t->min_in_sync = strtoll(value, NULL, 10);
+		if (value != NULL && strcmp(name, "cleanup.policy") == 0)
+			t->compacts = strstr(value, "compact") != NULL;
 	}
 }
 

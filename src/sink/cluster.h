@@ -28,6 +28,7 @@ struct cluster_topic {
 	int in_sync;       /* the same */
 	int64_t message_max; /* max.message.bytes; -1 = the broker does not tell, often for lack of the right DescribeConfigs */
 	int64_t min_in_sync; /* min.insync.replicas; the same */
+	bool compacts; /* cleanup.policy has "compact"; false where the broker does not tell */
 };
 
 struct cluster {

@@ -100,6 +100,22 @@ static const struct producer_property ours[] = {
 	{"topic.metadata.propagation.max.ms", "2000"},
 };
 
+/* Of a consumer, whatever the user has set for other consumers. What it fetches ahead is a part of the tool's memory. */
+static const struct producer_property consumers[] = {
+	{"enable.partition.eof", "true"},
+	{"enable.auto.commit", "false"},
+	{"enable.auto.offset.store", "false"},
+	{"auto.offset.reset", "earliest"},
+	{"allow.auto.create.topics", "false"},
+	{"check.crcs", "true"},
+	{"queued.max.messages.kbytes", "8192"},
+	{"message.max.bytes", "1000000"}, /* of what is sent, which bounds what is fetched from below */
+	{"fetch.message.max.bytes", "1048576"},
+	{"fetch.max.bytes", "8388608"},
+	{"receive.message.max.bytes", "200000000"},
+	{"statistics.interval.ms", "0"},
+};
+
 long long
 properties_number(const rd_kafka_conf_t *conf, const char *name)
 {
@@ -263,6 +279,31 @@ properties_build(const struct producer_options *opt, rd_kafka_conf_t **ret_conf,
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
 	if (set_all(conf, opt, err) != 0) {
+		rd_kafka_conf_destroy(conf);
+		return -1;
+	}
+	*ret_conf = conf;
+	return 0;
+}
+
+static int
+set_consumer(rd_kafka_conf_t *conf, const struct producer_options *opt, const char *isolation, struct error *err)
+{
+	if (set_all(conf, opt, err) != 0 || set_raw(conf, "isolation.level", isolation, err) != 0)
+		return -1;
+	for (size_t i = 0; i < sizeof consumers / sizeof consumers[0]; i++)
+		if (set_raw(conf, consumers[i].name, consumers[i].value, err) != 0)
+			return -1;
+	return 0;
+}
+
+int
+properties_build_consumer(const struct producer_options *opt, const char *isolation, rd_kafka_conf_t **ret_conf,
+                          struct error *err)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	if (set_consumer(conf, opt, isolation, err) != 0) {
 		rd_kafka_conf_destroy(conf);
 		return -1;
 	}

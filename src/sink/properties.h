@@ -19,6 +19,10 @@ int properties_set(rd_kafka_conf_t *conf, const char *name, const char *value, s
 int properties_build(const struct producer_options *opt, rd_kafka_conf_t **ret_conf, struct error *err)
 	__attribute__((warn_unused_result));
 
+/* The same for a consumer that belongs to no group, commits nothing and says where partitions end. isolation: "read_committed". */
+int properties_build_consumer(const struct producer_options *opt, const char *isolation, rd_kafka_conf_t **ret_conf,
+                              struct error *err) __attribute__((warn_unused_result));
+
 /* A number as librdkafka has it now; 0 where the property is none. */
 long long properties_number(const rd_kafka_conf_t *conf, const char *name);
 

@@ -27,13 +27,19 @@ static const struct {
 	{"fnv1a_random", rd_kafka_msg_partitioner_fnv1a_random},
 };
 
+partitioner
+topics_partitioner(const char *name)
+{
+	for (size_t i = 0; i < sizeof partitioners / sizeof partitioners[0]; i++)
+		if (strcmp(partitioners[i].name, name) == 0)
+			return partitioners[i].place;
+	return NULL;
+}
+
 void
 topics_init(struct topics *ts, rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *name)
 {
-	*ts = (struct topics){.rk = rk, .queue = queue, .due_us = CLOCK_NEVER};
-	for (size_t i = 0; i < sizeof partitioners / sizeof partitioners[0]; i++)
-		if (strcmp(partitioners[i].name, name) == 0)
-			ts->place = partitioners[i].place;
+	*ts = (struct topics){.rk = rk, .queue = queue, .due_us = CLOCK_NEVER, .place = topics_partitioner(name)};
 }
 
 /* librdkafka asks on whichever thread learns of the partitions. */

@@ -50,7 +50,10 @@ struct topics {
 	int64_t due_us;     /* when topics_tick() is due, CLOCK_NEVER for never */
 };
 
-/* name: the partitioner, as librdkafka's property has it. */
+/* By its name, as librdkafka's property has it; NULL: it is not known, or draws partitions. */
+partitioner topics_partitioner(const char *name);
+
+/* name: the partitioner. */
 void topics_init(struct topics *ts, rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *name);
 
 /* See producer_partition(). */

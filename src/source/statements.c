@@ -86,8 +86,14 @@ add_payload_large(struct buf *sql, const struct layout *lo)
 	buf_printf(sql, "(pg_column_size(t.%s) > $3::bigint OR pg_column_compression(t.%s) IS NOT NULL)", p, p);
 }
 
+enum payloads {
+	PAYLOADS_SMALL, /* NULL where one is large */
+	PAYLOADS_SIZED, /* with their bytes */
+	PAYLOADS_ALL,
+};
+
 static void
-add_row_columns(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
+add_row_columns(struct buf *sql, const struct layout *lo, const struct statements_options *opt, enum payloads payloads)
 {
 	buf_add_str(sql, "NULL::text AS head, ");
 	add_column(sql, lo, COL_ID, "bigint");
@@ -100,10 +106,13 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 	buf_add_str(sql, " AS o_key, ");
 	add_column(sql, lo, COL_EVENT_TYPE, "text");
 	buf_add_str(sql, " AS o_event_type, ");
-	if (sized) {
+	if (payloads != PAYLOADS_SMALL) {
 		add_column(sql, lo, COL_PAYLOAD, payload_cast(lo));
 		buf_add_str(sql, " AS o_payload, ");
-		add_payload_bytes(sql, lo);
+		if (payloads == PAYLOADS_SIZED)
+			add_payload_bytes(sql, lo);
+		else
+			buf_add_str(sql, "NULL::int");
 		buf_add_str(sql, " AS o_bytes, ");
 	} else {
 		buf_add_str(sql, "CASE WHEN ");
@@ -127,6 +136,18 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 		sql->failed |= quoted == NULL;
 		free(quoted);
 	}
+}
+
+void
+statements_event_columns(struct buf *sql, const struct layout *lo, const struct statements_options *opt)
+{
+	add_row_columns(sql, lo, opt, PAYLOADS_ALL);
+}
+
+int
+statements_width(const struct statements_options *opt)
+{
+	return OUT_EXTRA + (int)opt->extra_count;
 }
 
 void
@@ -183,7 +204,7 @@ static void
 add_claimed_rows(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
 {
 	buf_add_str(sql, "SELECT ");
-	add_row_columns(sql, lo, opt, sized);
+	add_row_columns(sql, lo, opt, sized ? PAYLOADS_SIZED : PAYLOADS_SMALL);
 	add_claimable(sql, lo);
 	buf_add_str(sql, " FOR UPDATE OF t SKIP LOCKED");
 }
@@ -500,7 +521,7 @@ read_head(const PGresult *res, struct claim_head *ret_head, struct error *err)
 
 /* uuid_out()'s form. */
 static int
-read_event_id(const struct layout *lo, struct batch *b, struct slice raw, struct slice *ret_text)
+read_event_id(const struct layout *lo, struct arena *arena, struct slice raw, struct slice *ret_text)
 {
 	static const char hex[] = "0123456789abcdef";
 	char *text, *p;
@@ -509,7 +530,7 @@ read_event_id(const struct layout *lo, struct batch *b, struct slice raw, struct
 		*ret_text = raw;
 		return 0;
 	}
-	text = p = arena_alloc(&b->arena, 36);
+	text = p = arena_alloc(arena, 36);
 	if (text == NULL)
 		return -1;
 	for (size_t i = 0; i < 16; i++) {
@@ -533,15 +554,11 @@ read_payload(const struct layout *lo, struct slice raw)
 	return raw;
 }
 
+/* -1: memory is out. */
 static int
-read_row(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct batch *b)
+read_event(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct arena *arena,
+           struct event *ev)
 {
-	struct slot *slot = batch_add(b);
-	struct event *ev = &slot->ev;
-	const unsigned char *tid = (const unsigned char *)PQgetvalue(res, row, OUT_TID);
-	uint32_t block = (uint32_t)tid[0] << 24 | (uint32_t)tid[1] << 16 | (uint32_t)tid[2] << 8 | tid[3];
-
-	slot->tid = (uint64_t)block << 16 | (uint64_t)tid[4] << 8 | tid[5];
 	ev->id = (int64_t)be64(PQgetvalue(res, row, OUT_ID));
 	ev->aggregate_type = column(res, row, OUT_TYPE);
 	ev->key = column(res, row, OUT_KEY);
@@ -552,15 +569,40 @@ read_row(const struct layout *lo, const struct statements_options *opt, const PG
 	ev->created_at_ms = -1;
 	if (!PQgetisnull(res, row, OUT_CREATED))
 		ev->created_at_ms = (int64_t)be64(PQgetvalue(res, row, OUT_CREATED)) / 1000 + PG_EPOCH_MS;
-	b->bytes += ev->key.len + ev->payload.len;
 	if (opt->extra_count > 0) {
-		ev->extra = arena_alloc(&b->arena, opt->extra_count * sizeof(*ev->extra));
+		ev->extra = arena_alloc(arena, opt->extra_count * sizeof(*ev->extra));
 		if (ev->extra == NULL)
 			return -1;
 		for (size_t i = 0; i < opt->extra_count; i++)
 			ev->extra[i] = column(res, row, OUT_EXTRA + (int)i);
 	}
-	return read_event_id(lo, b, column(res, row, OUT_EVENT_ID), &ev->event_id);
+	return read_event_id(lo, arena, column(res, row, OUT_EVENT_ID), &ev->event_id);
+}
+
+int
+statements_read_event(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row,
+                      struct arena *arena, struct event *ret_event, struct error *err)
+{
+	struct event ev = {.id = 0};
+
+	if (read_event(lo, opt, res, row, arena, &ev) != 0)
+		return error_set(err, ERR_RETRY, "out of memory");
+	*ret_event = ev;
+	return 0;
+}
+
+static int
+read_row(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct batch *b)
+{
+	struct slot *slot = batch_add(b);
+	const unsigned char *tid = (const unsigned char *)PQgetvalue(res, row, OUT_TID);
+	uint32_t block = (uint32_t)tid[0] << 24 | (uint32_t)tid[1] << 16 | (uint32_t)tid[2] << 8 | tid[3];
+
+	slot->tid = (uint64_t)block << 16 | (uint64_t)tid[4] << 8 | tid[5];
+	if (read_event(lo, opt, res, row, &b->arena, &slot->ev) != 0)
+		return -1;
+	b->bytes += slot->ev.key.len + slot->ev.payload.len;
+	return 0;
 }
 
 static void

@@ -79,6 +79,15 @@ int statements_read_claim(const struct layout *layout, const struct statements_o
                           struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
 	__attribute__((warn_unused_result));
 
+/* The columns of an event of table t, as a claim has them but payloads of any size among them; statements_width() columns. A result
+ * that begins with them, in binary, is read row by row, as the daemon reads what it publishes. */
+void statements_event_columns(struct buf *sql, const struct layout *layout, const struct statements_options *opt);
+int statements_width(const struct statements_options *opt);
+
+/* The slices point into res and into the arena. ERR_RETRY: memory is out. */
+int statements_read_event(const struct layout *layout, const struct statements_options *opt, const PGresult *res, int row,
+                          struct arena *arena, struct event *ret_event, struct error *err) __attribute__((warn_unused_result));
+
 /* Arrays in PostgreSQL's binary format of the count slots that batch_settle_begin() took. */
 void statements_tids(const struct batch *b, size_t count, struct buf *out);
 void statements_ids(const struct batch *b, size_t count, struct buf *out);
