@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-enum { READINGS_ROWS_MAX = 100, READINGS_COLUMNS_MAX = 32, READINGS_LABEL_MAX = 128, READINGS_BYTES_MAX = 128 * 1024 };
+enum { READINGS_ROWS_MAX = 100, READINGS_COLUMNS_MAX = 32, READINGS_LABEL_MAX = 128, READINGS_BYTES_MAX = 64 * 1024 };
 
 struct readings_table {
 	size_t columns, rows;

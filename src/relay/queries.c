@@ -10,8 +10,8 @@
 
 _Static_assert((int)ASKER_ROWS_MAX == (int)READINGS_ROWS_MAX, "what is fetched is what is shown, and one row that tells of more");
 
-/* All rows: how many there are is bounded by the consumers, scopes and machines that there are. */
-#define RECONCILIATION_SQL "SELECT kit, name, subject, value, alarm FROM pgoutbox.reconcile()"
+/* Where there are more consumers and scopes than rows are shown, what alarms is. */
+#define RECONCILIATION_SQL "SELECT kit, name, subject, value, alarm FROM pgoutbox.reconcile() ORDER BY alarm DESC, kit DESC, name, subject"
 
 struct queries {
 	struct queries_options opt;

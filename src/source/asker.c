@@ -8,13 +8,15 @@
 #include "base/clock.h"
 
 /* Undoes what pins the claim's plans, for these are not ours. A query may rest for longer than a session may be silent, and
- * a relay that hangs holds nothing by this one. */
+ * a relay that hangs holds nothing by this one. A query ends soon after its daemon, where the server can see that: other
+ * systems refuse the setting. */
 #define SETTINGS                                                                                                           \
 	"SELECT set_config(name, reset_val, false) FROM pg_settings"                                                       \
 	" WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'plan_cache_mode')"
 #define LIMITS                                                                                                             \
 	"SELECT set_config('default_transaction_read_only', 'on', false), set_config('idle_session_timeout', '0', false)," \
-	" set_config('extra_float_digits', '1', false), set_config('DateStyle', 'ISO', false)"
+	" set_config('extra_float_digits', '1', false), set_config('DateStyle', 'ISO', false),"                             \
+	" CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '1s', false) END"
 
 /* From src/include/catalog/pg_type.dat of PostgreSQL, where they are fixed. */
 enum { TYPE_BOOL = 16, TYPE_INT8 = 20, TYPE_INT2 = 21, TYPE_INT4 = 23, TYPE_FLOAT4 = 700, TYPE_FLOAT8 = 701, TYPE_TIMESTAMP = 1114,

@@ -294,6 +294,39 @@ sigterm_under_full_load_repeats_nothing(void)
 	TAP_INT(report.committed, 100000);
 }
 
+#define ASLEEP \
+	"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgoutboxd queries' AND wait_event = 'PgSleep' AND datname = current_database()"
+
+/* The slow one runs for as long as events take to be relayed, and when the daemon is to stop. */
+static void
+queries_hold_up_nothing(void)
+{
+	struct env_config cfg = {.http_lines = "queries:\n  interval: 1s\n  timeout: 10m\n  sql:\n"
+	                                       "    waiting: SELECT topic, count(*) AS n FROM outbox_events WHERE sent_at IS NULL GROUP BY topic\n"
+	                                       "    slow: SELECT 1 AS n FROM pg_sleep(600)\n"};
+	char *page = NULL;
+
+	if (!env_begin(&env))
+		return;
+	(void)env_topic(&env, "account");
+	env_init(&env, &cfg);
+	env_daemon_start(&env, 0, &cfg);
+	env_wait_int(&env, 1, 15000, ASLEEP);
+	insert(500, NULL);
+	env_wait_int(&env, 0, 15000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_daemon_ready(&env, 0, 15000);
+	wait_metric(0, "pgoutbox_events_sent_total", 500, 15000);
+	TAP_INT(env_int(&env, ASLEEP), 1);
+	wait_metric(0, "pgoutbox_queries_failed_total{query=\"waiting\"}", 0, 1000);
+	CU_ASSERT(env_metric(&env, 0, "pgoutbox_queries_last_success_timestamp_seconds{query=\"waiting\"}") > 0);
+	TAP_INT(env_get(&env, 0, "/metrics", &page), 200);
+	CU_ASSERT_PTR_NULL(strstr(page, "pgoutbox_query_slow"));
+	free(page);
+	env_daemon_stop(&env, 0);
+	/* it does not outlive the daemon for long */
+	env_wait_int(&env, 0, 30000, ASLEEP);
+}
+
 int
 main(void)
 {
@@ -302,6 +335,7 @@ main(void)
 	tap_test("retention never prunes nothing", retention_never_prunes_nothing);
 	tap_test("a notification wakes a slow poller", notification_wakes_a_slow_poller);
 	tap_test("pending events are counted, above the cap estimated", pending_is_counted_then_estimated);
+	tap_test("queries hold up nothing", queries_hold_up_nothing);
 	tap_test("SIGUSR1 logs the state", sigusr1_logs_the_state);
 	tap_test("SIGTERM without Kafka ends in time and loses nothing", sigterm_without_kafka_ends_in_time);
 	tap_test("SIGTERM under full load repeats nothing", sigterm_under_full_load_repeats_nothing);

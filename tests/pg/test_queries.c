@@ -139,10 +139,20 @@ becomes_metrics(void)
 	    "      SELECT 'a \"b\"' AS name, 7 AS n, 1.5::numeric AS part, 'NaN'::float4 AS odd, true AS good, NULL::int AS none,\n"
 	    "             interval '90 s' AS age, timestamptz '2020-01-01 00:00:00.5+00' AS at, ARRAY[1, 2] AS list -- a comment;\n"
 	    "      ;\n"
+	    "    settings: |\n"
+	    "      SELECT current_setting('enable_seqscan')::bool AS scan, current_setting('enable_bitmapscan')::bool AS bitmap,\n"
+	    "             current_setting('enable_sort')::bool AS sort, current_setting('transaction_read_only')::bool AS read_only,\n"
+	    "             current_setting('plan_cache_mode') AS plans, current_setting('idle_session_timeout') AS idle,\n"
+	    "             current_setting('statement_timeout') AS timeout\n"
 	    "    sorted: SELECT g AS n, g::text AS g FROM generate_series(3, 1, -1) g ORDER BY g\n");
 
 	wait_for(&rig, "pgoutbox_query_sorted_n{g=\"3\"} 3\n");
 	wait_for(&rig, "pgoutbox_query_things_n{name=\"a \\\"b\\\"\",list=\"{1,2}\"} 7\n");
+	/* nothing of the claim's is pinned, and nothing can be changed */
+	TAP_HAS(page(&rig), "settings_scan{plans=\"auto\",idle=\"0\",timeout=\"5s\"} 1\n");
+	TAP_HAS(page(&rig), "settings_bitmap{plans=\"auto\",idle=\"0\",timeout=\"5s\"} 1\n");
+	TAP_HAS(page(&rig), "settings_sort{plans=\"auto\",idle=\"0\",timeout=\"5s\"} 1\n");
+	TAP_HAS(page(&rig), "settings_read_only{plans=\"auto\",idle=\"0\",timeout=\"5s\"} 1\n");
 	TAP_HAS(page(&rig), "pgoutbox_query_sorted_n{g=\"1\"} 1\npgoutbox_query_sorted_n{g=\"2\"} 2\npgoutbox_query_sorted_n{g=\"3\"} 3\n");
 	TAP_HAS(page(&rig), "\npgoutbox_query_things_part{name=\"a \\\"b\\\"\",list=\"{1,2}\"} 1.5\n");
 	TAP_HAS(page(&rig), "_odd{name=\"a \\\"b\\\"\",list=\"{1,2}\"} NaN\n");
@@ -153,7 +163,7 @@ becomes_metrics(void)
 	TAP_HAS(page(&rig), "pgoutbox_queries_failed_total{query=\"things\"} 0\n");
 	TAP_HAS(page(&rig), "pgoutbox_queries_last_success_timestamp_seconds{query=\"things\"} 1");
 	TAP_STR(said(&rig), "");
-	/* all of it by the session that the relay's do not see, and that nothing is pinned in */
+	/* all of it by one session */
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgoutboxd queries' AND datname = '%s'", sb.name), 1);
 }
 
@@ -247,7 +257,7 @@ too_many_rows(void)
 	CU_ASSERT_PTR_NULL(strstr(page(&rig), "g=\"101\""));
 	TAP_HAS(page(&rig), "pgoutbox_queries_rows_dropped_total{query=\"many\"} 1\n");
 	TAP_HAS(page(&rig), "pgoutbox_queries_rows_dropped_total{query=\"most\"} 0\n");
-	TAP_HAS(said(&rig), "id=query-cut msg=\"query \\\"many\\\" gives more than 100 rows or 131072 bytes: the rest is not shown\"");
+	TAP_HAS(said(&rig), "id=query-cut msg=\"query \\\"many\\\" gives more than 100 rows or 65536 bytes: the rest is not shown\"");
 }
 
 /* What was there is not shown while the session is gone, and comes again with it. */
@@ -283,6 +293,14 @@ reconciliation(void)
 	sandbox_exec(sb.db, "UPDATE pgoutbox.machine_items SET entered_at = now() - interval '2 hours', deadline = now() - interval '1 hour'");
 	wait_for(&rig, "pgoutbox_query_reconciliation_alarm{kit=\"machine\",name=\"stuck\",subject=\"m\"} 1\n");
 	TAP_HAS(page(&rig), "pgoutbox_query_reconciliation_value{kit=\"machine\",name=\"stuck\",subject=\"m\"} 1\n");
+	/* so many others that not all are shown: what alarms still is */
+	kit_install(&sb, "kit-ledger.sql");
+	sandbox_exec(sb.db, "INSERT INTO pgoutbox.machine_states SELECT 'a' || g, 'new', 1, true, '1 hour' FROM generate_series(1, 60) g;"
+	                    " SELECT pgoutbox.ledger_open('a', 'EUR'); INSERT INTO pgoutbox.ledger_operations VALUES ('o');"
+	                    " INSERT INTO pgoutbox.ledger_entries (operation_id, account, amount) VALUES ('o', 'a', -1)");
+	wait_for(&rig, "pgoutbox_query_reconciliation_alarm{kit=\"ledger\",name=\"deltas\",subject=\"currency\"} 1\n");
+	wait_for(&rig, "pgoutbox_queries_rows_dropped_total{query=\"reconciliation\"} 1\n");
+	TAP_HAS(page(&rig), "pgoutbox_query_reconciliation_alarm{kit=\"machine\",name=\"stuck\",subject=\"m\"} 1\n");
 }
 
 static void

@@ -1,6 +1,8 @@
 /* Tests of src/metrics/readings.c: what Prometheus reads of a query's rows, and what of too many. */
 #include "metrics/readings.c"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "support/tap.h"
@@ -200,6 +202,47 @@ rows_must_differ(void)
 	TAP_HAS(shown(), "pgoutbox_query_other_items{kind=\"a\",shelf=\"1\"} 7\n");
 }
 
+static _Atomic bool enough;
+
+static void *
+write_pages(void *arg)
+{
+	static const char *const rows[2][2][4] = {{{"a", "1", "7", "7"}, {"b", "1", "7", "7"}}, {{"a", "1", "8", "8"}, {"b", "1", "8", "8"}}};
+	bool dropped;
+	struct error err;
+
+	(void)arg;
+	for (int i = 0; !enough; i++)
+		if (i % 7 == 0)
+			readings_clear(r, 0);
+		else
+			(void)!put(0, rows[i % 2], 2, &dropped, &err);
+	return NULL;
+}
+
+/* A page is of one run, whenever it is fetched. */
+static void
+rendered_while_written(void)
+{
+	size_t seen[2] = {0, 0};
+	pthread_t thread;
+
+	enough = false;
+	TAP_INT_FATAL(pthread_create(&thread, NULL, write_pages, NULL), 0);
+	while (seen[0] < 100 || seen[1] < 100) {
+		const char *text = shown();
+		bool seven = strstr(text, " 7\n") != NULL, eight = strstr(text, " 8\n") != NULL;
+
+		CU_ASSERT_FALSE(seven && eight);
+		CU_ASSERT_EQUAL(seven || eight, text[0] != '\0');
+		seen[0] += seven;
+		seen[1] += eight;
+		sched_yield();
+	}
+	enough = true;
+	pthread_join(thread, NULL);
+}
+
 int
 main(void)
 {
@@ -211,5 +254,6 @@ main(void)
 	tap_test("too much text", too_much_text);
 	tap_test("columns must have names that metrics can have", columns_must_be_names);
 	tap_test("rows must differ in their labels", rows_must_differ);
+	tap_test("rendered while written", rendered_while_written);
 	return tap_run();
 }
