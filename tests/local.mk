@@ -142,6 +142,7 @@ PG_TESTS = \
 	tests/pg/test_parked \
 	tests/pg/test_lanes \
 	tests/pg/test_pause \
+	tests/pg/test_payments \
 	tests/pg/test_queries \
 	tests/pg/test_receipts \
 	tests/pg/test_replay \

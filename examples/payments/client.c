@@ -242,16 +242,19 @@ start(struct client *c, struct worker *w, struct error *err)
 	return 0;
 }
 
-/* "DONE RETRIES", over what was there. With the mutex. */
+/* "DONE RETRIES", in one piece for whoever reads it meanwhile. With the mutex. */
 static void
 show_progress(const struct client *c, const char *path)
 {
-	FILE *file = path[0] != '\0' ? fopen(path, "w") : NULL;
+	char draft[4096];
 
+	snprintf(draft, sizeof(draft), "%s.new", path);
+	FILE *file = path[0] != '\0' ? fopen(draft, "w") : NULL;
 	if (file == NULL)
 		return;
 	fprintf(file, "%" PRId64 " %" PRId64 "\n", c->done, c->retries);
-	fclose(file);
+	if (fclose(file) == 0)
+		(void)rename(draft, path);
 }
 
 static void

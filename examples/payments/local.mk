@@ -64,6 +64,11 @@ EXTRA_DIST += \
 	examples/payments/schema-shop.sql \
 	examples/payments/schema.sql
 
+# A test of the programs as they are; it uses their way to make HTTP requests.
+tests_pg_test_payments_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/examples/payments
+tests_pg_test_payments_LDADD = libpayments.a $(LDADD)
+check-pg matrix pg-programs: $(PAYMENTS)
+
 .PHONY: examples
 examples: all-am $(PAYMENTS)
 e2e-programs check-e2e: $(PAYMENTS)

@@ -201,7 +201,13 @@ post_payment(void *ctx, struct database *db, const struct server_request *r, str
 static bool
 is_uuid(const char *s)
 {
-	return strlen(s) == 36 && strspn(s, "0123456789abcdef-") == 36;
+	static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < sizeof(pattern); i++) {
+		if (pattern[i] == 'x' ? s[i] == '\0' || strchr("0123456789abcdef", s[i]) == NULL : s[i] != pattern[i])
+			return false;
+	}
+	return true;
 }
 
 static void
