@@ -16,6 +16,7 @@ SELECT format('%I.%I', :'schema', :'table') AS relation, :'table' || '_lane' || 
 \set unsent 'WHERE sent_at IS NULL'
 \set concurrently
 \set update_column sent_at
+\set fillfactor 50
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

@@ -1,5 +1,5 @@
 -- The outbox table, where the application has none yet.
--- Variables: schema, table.
+-- Variables: schema, table, fillfactor.
 
 CREATE TABLE :"schema".:"table" (
 	id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- order within a key
@@ -19,7 +19,10 @@ CREATE TABLE :"schema".:"table" (
 -- would be days of index entries for the claim to walk over. Statistics are asked for more often for the same reason.
 -- Freezing by inserts is brought forward so that it comes in small pieces. What vacuum may cost the disk is left as
 -- the server has it.
+-- Where rows are marked, half of each page is left for their new versions: beside the old one a version costs a quarter
+-- to a half of the WAL, and in the end the table is no larger, for the versions would take their place anyway.
 ALTER TABLE :"schema".:"table" SET (
+	fillfactor = :fillfactor,
 	autovacuum_vacuum_threshold = 5000,
 	autovacuum_vacuum_scale_factor = 0.01,
 	autovacuum_analyze_threshold = 5000,

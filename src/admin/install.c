@@ -33,6 +33,7 @@ enum {
 	V_UPDATE_COLUMN,
 	V_PARTITION_COLUMN,
 	V_OFFSET_COLUMN,
+	V_FILLFACTOR,
 	V_COUNT
 };
 
@@ -148,6 +149,7 @@ set_variables(struct site *s)
 		(struct script_variable){"update_column", columns[has_column(s, COL_SENT_AT) ? COL_SENT_AT : COL_ID]};
 	v[V_PARTITION_COLUMN] = (struct script_variable){"partition_column", columns[COL_SENT_PARTITION]};
 	v[V_OFFSET_COLUMN] = (struct script_variable){"offset_column", columns[COL_SENT_OFFSET]};
+	v[V_FILLFACTOR] = (struct script_variable){"fillfactor", s->rq->layout.settle_delete ? "100" : "50"};
 }
 
 /* --- steps --- */

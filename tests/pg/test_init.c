@@ -123,6 +123,27 @@ test_twice(void)
 	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.outbox"), 1);
 }
 
+static int64_t
+is_left_half_empty(const struct sandbox *sb)
+{
+	return sandbox_int(sb->db, "SELECT count(*) FROM pg_class WHERE oid = 'outbox_events'::regclass AND 'fillfactor=50' = ANY(reloptions)");
+}
+
+/* Only marked rows have new versions. */
+static void
+test_fillfactor(void)
+{
+	SANDBOX(sb);
+	struct install_request rq = request(&sb);
+
+	install(&sb, &rq, NULL);
+	TAP_INT(is_left_half_empty(&sb), 1);
+	sandbox_exec(sb.db, "DROP SCHEMA pgoutbox CASCADE; DROP TABLE outbox_events");
+	rq.layout.settle_delete = true;
+	install(&sb, &rq, NULL);
+	TAP_INT(is_left_half_empty(&sb), 0);
+}
+
 static void
 test_keeps_lanes(void)
 {
@@ -878,6 +899,7 @@ main(void)
 	tap_suite("init");
 	tap_test("a fresh database gets everything", test_fresh);
 	tap_test("twice does nothing more", test_twice);
+	tap_test("pages are left half empty where rows are marked", test_fillfactor);
 	tap_test("the number of lanes is kept", test_keeps_lanes);
 	tap_test("what was dropped or revoked comes back", test_restores_what_was_dropped);
 	tap_test("two tables, one with an odd name", test_two_tables);
