@@ -14,6 +14,7 @@
 #include "bench/cpu.h"
 #include "bench/say.h"
 #include "support/db.h"
+#include "support/ports.h"
 #include "support/topic.h"
 
 #define TEXT_BLOB_SPARE 4096 /* payloads begin at so many places of one random text */
@@ -320,7 +321,7 @@ world_config(struct world *w, int i)
 	FILE *out;
 
 	snprintf(path, sizeof(path), "%s/d%d.yaml", w->dir, i);
-	w->ports[i] = proc_free_port();
+	w->ports[i] = ports_take();
 	out = fopen(path, "we");
 	if (out == NULL)
 		say_die("could not write %s", path);

@@ -114,6 +114,7 @@ UNIT_TESTS = \
 	tests/unit/source/test_share \
 	tests/unit/source/test_sqlstate \
 	tests/unit/source/test_statements \
+	tests/unit/support/test_ports \
 	tests/unit/support/test_proxy \
 	tests/unit/test_pgoutboxd
 
@@ -261,6 +262,8 @@ libtestsupport_a_SOURCES = \
 	tests/support/kit.h \
 	tests/support/load.c \
 	tests/support/load.h \
+	tests/support/ports.c \
+	tests/support/ports.h \
 	tests/support/proc.c \
 	tests/support/proc.h \
 	tests/support/proxy.c \
@@ -310,6 +313,7 @@ EXTRA_DIST += \
 	tests/soak/soak \
 	tests/support/failures.awk \
 	tests/support/clients.sh \
+	tests/support/hold-ports \
 	tests/support/install-packages.sh \
 	tests/support/kafka.sh \
 	tests/support/kafka/pom.xml \

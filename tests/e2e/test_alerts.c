@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "support/env.h"
+#include "support/ports.h"
 #include "support/servers.h"
 #include "support/tap.h"
 
@@ -71,7 +72,7 @@ start_prometheus(void)
 	snprintf(config, sizeof(config), "--config.file=%s", path);
 	snprintf(storage, sizeof(storage), "--storage.tsdb.path=%s/prometheus", env.dir);
 	snprintf(log, sizeof(log), "%s/prometheus.log", env.dir);
-	env.ports[PROMETHEUS] = proc_free_port();
+	env.ports[PROMETHEUS] = ports_take();
 	snprintf(listen, sizeof(listen), "--web.listen-address=127.0.0.1:%d", env.ports[PROMETHEUS]);
 	ENV_MUST(proc_start(&prometheus, log, argv, &err), &err);
 }

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "support/env.h"
 #include "support/load.h"
+#include "support/ports.h"
 #include "support/tap.h"
 
 enum { EVENTS = 5000, SOON_MS = 20000, CROWD = 1000 };
@@ -330,7 +331,7 @@ start_limited(const struct env_config *cfg, const char *limit)
 	                      "-c", NULL, NULL};
 	struct error err;
 
-	env.ports[0] = proc_free_port();
+	env.ports[0] = ports_take();
 	argv[7] = env_write_config(&env, "daemon-0", env.ports[0], cfg);
 	ENV_MUST(proc_start(&env.daemons[0], own_log, argv, &err), &err);
 }

@@ -10,6 +10,7 @@
 
 #include "support/db.h"
 #include "support/env.h"
+#include "support/ports.h"
 #include "support/tap.h"
 
 enum { EX_BAD_CONFIG = 78 };
@@ -198,7 +199,7 @@ pooler_in_transaction_mode(void)
 	if (!env_begin(&env))
 		return;
 	env_init(&env, &cfg);
-	snprintf(port, sizeof(port), "%d", proc_free_port());
+	snprintf(port, sizeof(port), "%d", ports_take());
 	start_pooler(atoi(port));
 	through = db_conninfo(env.conninfo, "host", "127.0.0.1", "port", port, NULL);
 	cfg.conninfo = through;
@@ -294,7 +295,7 @@ static void
 brokers_that_are_not_there(void)
 {
 	if (env_begin(&env))
-		waits_without_kafka(proc_free_port(), becomes_unready);
+		waits_without_kafka(ports_take(), becomes_unready);
 }
 
 static void
@@ -318,7 +319,7 @@ database_that_is_not_there(void)
 
 	if (!env_begin(&env))
 		return;
-	snprintf(port, sizeof(port), "%d", proc_free_port());
+	snprintf(port, sizeof(port), "%d", ports_take());
 	nowhere = db_conninfo(env.conninfo, "host", "127.0.0.1", "port", port, NULL);
 	cfg.conninfo = nowhere;
 	env_daemon_start(&env, 0, &cfg);

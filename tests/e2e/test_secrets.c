@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/ports.h"
 #include "support/tap.h"
 #include "support/tls.h"
 
@@ -179,7 +180,7 @@ relays_in_silence(const struct env_config *cfg)
 	look_from_outside(0);
 	env_daemon_stop(&env, 0);
 	look_at_log(0, "SASL");
-	look_at_config(env_write_config(&env, "daemon-0", proc_free_port(), cfg));
+	look_at_config(env_write_config(&env, "daemon-0", ports_take(), cfg));
 	env_audit(&env, topic, false, &report);
 }
 
@@ -303,7 +304,7 @@ broken_files(void)
 		struct env_config cfg = {.conninfo = broken[i].conninfo,
 			.database_lines = broken[i].database,
 			.kafka_lines = broken[i].kafka};
-		const char *path = env_write_config(&env, "broken", proc_free_port(), &cfg);
+		const char *path = env_write_config(&env, "broken", ports_take(), &cfg);
 		char *output;
 		int rc;
 
@@ -325,7 +326,7 @@ broken_argument(void)
 
 	if (!tls_begin(&env, "by_password"))
 		return;
-	path = env_write_config(&env, "good", proc_free_port(), &(struct env_config){.conninfo = NULL});
+	path = env_write_config(&env, "good", ports_take(), &(struct env_config){.conninfo = NULL});
 	const char *const argv[] = {env_program("pgoutboxctl"), "-c", path, "init", "--role", env.name, "--database",
 		"postgresql://app:%zzhunter2@db/app", NULL};
 	char *output;

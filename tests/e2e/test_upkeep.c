@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "support/env.h"
 #include "support/load.h"
+#include "support/ports.h"
 #include "support/tap.h"
 #include "support/topic.h"
 
@@ -26,7 +27,7 @@ nowhere(void)
 {
 	static char brokers[32];
 
-	snprintf(brokers, sizeof(brokers), "127.0.0.1:%d", proc_free_port());
+	snprintf(brokers, sizeof(brokers), "127.0.0.1:%d", ports_take());
 	return brokers;
 }
 

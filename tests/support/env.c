@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "support/db.h"
+#include "support/ports.h"
 #include "support/tap.h"
 #include "support/topic.h"
 
@@ -214,7 +215,7 @@ env_write_config(struct env *env, const char *name, int http_port, const struct 
 void
 env_init(struct env *env, const struct env_config *cfg)
 {
-	const char *path = env_write_config(env, "init", proc_free_port(), cfg);
+	const char *path = env_write_config(env, "init", ports_take(), cfg);
 	char *output;
 	const char *const argv[] = {env_program("pgoutboxctl"), "-c", path, "init", "--database", env->super, "--role",
 	    env->name, NULL};
@@ -234,7 +235,7 @@ env_daemon_start(struct env *env, int i, const struct env_config *cfg)
 	struct error err;
 
 	snprintf(name, sizeof(name), "daemon-%d", i);
-	env->ports[i] = proc_free_port();
+	env->ports[i] = ports_take();
 	argv[2] = env_write_config(env, name, env->ports[i], cfg);
 	ENV_MUST(proc_start(&env->daemons[i], kept("%s/%s.log", env->dir, name), argv, &err), &err);
 }
@@ -271,7 +272,7 @@ env_daemon_stop(struct env *env, int i)
 void
 env_daemon_refuses(struct env *env, const struct env_config *cfg, int status, const char *text, const char *hint)
 {
-	const char *path = env_write_config(env, "refused", proc_free_port(), cfg);
+	const char *path = env_write_config(env, "refused", ports_take(), cfg);
 	char *output;
 	const char *const argv[] = {env_program("pgoutboxd"), "-c", path, NULL};
 	int rc = proc_run(argv, 15000, &output);
@@ -303,7 +304,7 @@ env_get(const struct env *env, int i, const char *path, char **ret_body)
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 5000L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 20000L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
 	if (curl_easy_perform(curl) == CURLE_OK)

@@ -3,7 +3,8 @@
 #
 #   kafka.sh fetch                               gets the jars (once, then cached) and prints their directory
 #   kafka.sh new DIR [-n NODES] [-p KEY=VALUE] [-l NAME:PROTOCOL[:proxied]] [-s USER:PASSWORD]
-#                                                chooses ports, writes the configuration, formats the storage; -l adds a
+#                                                chooses ports and holds them as long as DIR is there, writes the
+#                                                configuration, formats the storage; -l adds a
 #                                                listener beside the plain one, -s a user of SCRAM, each as often as wanted.
 #                                                A proxied listener tells its clients another port, where a proxy of the
 #                                                test's own has to listen: see node-N/port-NAME and node-N/door-NAME
@@ -76,25 +77,6 @@ kafka_fetch() {
 
 # ---- configuration ----
 
-# From outside the range that the kernel hands out by itself: while a broker is down, nobody else may get its port, and
-# no client that connects to it in vain may end up connected to itself.
-kafka_free_ports() { # COUNT
-	perl -MIO::Socket::INET -e '
-		open(my $f, "<", "/proc/sys/net/ipv4/ip_local_port_range") or die "$!\n";
-		my ($low, $high) = split " ", <$f>;
-		my ($from, $to) = $low > 20000 ? (10000, $low) : (10000, 65536);
-		my @held;
-		for (1 .. 10000) {
-			last if @held == $ARGV[0];
-			my $port = $from + int(rand($to - $from));
-			my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $port, Listen => 1) or next;
-			push @held, $s;
-		}
-		die "no free ports\n" if @held < $ARGV[0];
-		print $_->sockport, "\n" for @held;
-	' "$1"
-}
-
 # What clients of a listener connect to.
 kafka_door() { # DIR NODE LISTENER
 	cat "$1/node-$2/door-$3" 2>/dev/null || cat "$1/node-$2/port-$3"
@@ -141,6 +123,7 @@ kafka_write_properties() { # DIR NODE
 		group.initial.rebalance.delay.ms=0
 		broker.heartbeat.interval.ms=300
 		broker.session.timeout.ms=3000
+		initial.broker.registration.timeout.ms=600000
 		log.cleaner.dedupe.buffer.size=4194304
 		$(cat "$dir/properties")
 	END
@@ -175,7 +158,7 @@ kafka_new() { # DIR [-n NODES] [-p KEY=VALUE]... [-l NAME:PROTOCOL[:proxied]]...
 		esac
 	done
 	jars=$(kafka_fetch) || return
-	ports=($(kafka_free_ports $((nodes * per_node)))) || return
+	ports=($("$kafka_support/hold-ports" "$dir" $((nodes * per_node)))) || return
 	cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | head -c 22)
 	echo "$jars" >"$dir/jars"
 	echo "$nodes" >"$dir/nodes"

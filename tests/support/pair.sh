@@ -17,7 +17,7 @@ follow() {
 	mkdir "$1/b" && chmod 755 "$1/b" || return 1
 	[ "$(id -u)" != 0 ] || chown postgres "$1/b" || return 1
 	pg_as_owner "$pg_bindir/pg_basebackup" -D "$1/b/data" -h "$1/a" -p "$pg_port" -U postgres -R -X stream -c fast --no-sync || return 1
-	pg_port=$(pg_free_port)
+	pg_port=$(pg_take_port "$1/b") || return 1
 	printf "pg_bindir='%s'\npg_port=%s\n" "$pg_bindir" "$pg_port" >"$1/b/conf"
 	printf "port = %s\nunix_socket_directories = '%s'\n" "$pg_port" "$1/b" >>"$1/b/data/postgresql.conf"
 	pg_start "$1/b"

@@ -38,13 +38,14 @@ pg_as_owner() {
 	fi
 }
 
-pg_free_port() {
-	if command -v python3 >/dev/null 2>&1; then
-		python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-	else
-		perl -MIO::Socket::INET -e \
-			'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport, "\n"'
-	fi
+# Nobody else takes it as long as the directory is there, whether a server listens there or is down.
+pg_take_port() { # DIR
+	for pg_dir in "${support-}" "$(dirname "$0")" "$(dirname "$0")/support"; do
+		[ -x "$pg_dir/hold-ports" ] || continue
+		"$pg_dir/hold-ports" "$1" 1
+		return
+	done
+	pg_die "hold-ports is not beside pg.sh"
 }
 
 pg_load() {
@@ -63,10 +64,8 @@ pg_create() {
 		cat "$1/initdb.log" >&2
 		return 1
 	}
-	{
-		echo "pg_bindir='$pg_bindir'"
-		echo "pg_port=$(pg_free_port)"
-	} >"$1/conf"
+	pg_port=$(pg_take_port "$1") || return 1
+	printf "pg_bindir='%s'\npg_port=%s\n" "$pg_bindir" "$pg_port" >"$1/conf"
 	pg_load "$1"
 	cat >>"$1/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
@@ -101,7 +100,7 @@ pg_start() {
 			return 0
 		fi
 		[ ! -e "$pg_state/started" ] && grep -q 'could not bind' "$pg_state/log" || break
-		pg_new_port=$(pg_free_port)
+		pg_new_port=$(pg_take_port "$pg_state") || return 1
 		sed -i "s/^port = $pg_port\$/port = $pg_new_port/" "$pg_state/data/postgresql.conf"
 		sed -i "s/^pg_port=.*/pg_port=$pg_new_port/" "$pg_state/conf"
 		pg_load "$pg_state"

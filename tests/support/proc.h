@@ -46,6 +46,5 @@ void proc_kill(struct proc *p);                     /* SIGKILL and reap; for cle
 int proc_run(const char *const argv[], int timeout_ms, char **ret_output);
 
 void proc_sleep_ms(int ms);
-int proc_free_port(void); /* a TCP port of 127.0.0.1 that was free just now; -1 */
 
 #endif

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "support/ports.h"
 
-enum { BACKLOG = 512, TRIES = 1000, LOWEST_PORT = 10000, USUAL_RANGE = 32768 };
+enum { BACKLOG = 512 };
 
 bool
 proxy_resolve(const char *host, int port, union proxy_address *ret_address)
@@ -39,37 +39,8 @@ bind_port(int fd, int port)
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(fd, BACKLOG) == 0;
-}
-
-/* Where the ports begin that the kernel hands out: below it no client meets itself while connections are refused. */
-static int
-range_begin(void)
-{
-	FILE *in = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	int low = USUAL_RANGE;
-
-	if (in == NULL)
-		return low;
-	if (fscanf(in, "%d", &low) != 1 || low < LOWEST_PORT * 2)
-		low = USUAL_RANGE;
-	fclose(in);
-	return low;
-}
-
-static int
-bind_any(int fd)
-{
-	unsigned int state = (unsigned int)(clock_mono_us() ^ getpid());
-	int low = range_begin();
-
-	for (int i = 0; i < TRIES; i++) {
-		int port = LOWEST_PORT + rand_r(&state) % (low - LOWEST_PORT);
-
-		if (bind_port(fd, port))
-			return port;
-	}
-	return -1;
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0 &&
+	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
 }
 
 int
@@ -79,12 +50,11 @@ proxy_open_listener(int port, int *ret_port)
 
 	if (fd == -1)
 		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	if (port > 0)
 		bound = bind_port(fd, port) ? port : -1;
 	else
-		bound = bind_any(fd);
-	if (bound == -1) {
+		bound = ports_bind(fd);
+	if (bound == -1 || listen(fd, BACKLOG) == -1) {
 		close(fd);
 		return -1;
 	}

@@ -17,7 +17,7 @@ union proxy_address {
 /* False when host is no IPv4 address, "localhost" or the path of a directory. */
 bool proxy_resolve(const char *host, int port, union proxy_address *ret_address);
 
-/* Listens on 127.0.0.1 at the port, or, for 0, at one that the kernel gives to nobody by itself. The socket, or -1 and
+/* Listens on 127.0.0.1 at the port, or, for 0, at one of ports.h's. The socket, or -1 and
  * errno; nothing of it blocks. */
 int proxy_open_listener(int port, int *ret_port);
 void proxy_close_door(int listener); /* keeps the port, refuses connections */

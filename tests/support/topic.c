@@ -1,6 +1,7 @@
 /* topic.c - a topic as a consumer sees it. Knows nothing of events: bytes and headers only. */
 #include "support/topic.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,62 +34,153 @@ client_new(rd_kafka_type_t type, const char *const (*settings)[2], const char *b
 	return rk;
 }
 
-static int
-creation_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
-{
-	const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(ev);
-	const rd_kafka_topic_result_t *const *one;
-	rd_kafka_resp_err_t code;
-	size_t count = 0;
+/* ---- requests ---- */
 
-	if (ev == NULL)
-		return error_set(err, ERR_RETRY, "no answer when creating topic \"%s\"", topic);
-	code = rd_kafka_event_error(ev);
-	if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
-		return 0;
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return error_set(err, ERR_RETRY, "could not create topic \"%s\": %s", topic, rd_kafka_event_error_string(ev));
-	one = rd_kafka_CreateTopics_result_topics(result, &count);
-	code = count == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_topic_result_error(one[0]);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-		return error_set(err, ERR_RETRY, "could not create topic \"%s\": %s", topic, rd_kafka_err2str(code));
+/* How long a cluster may take to answer as it should; it may just have started, or have lost a broker. */
+enum { ANSWER_MS = 10000, INSIST_MS = 90000, PAUSE_MS = 200 };
+
+/* One request to the cluster about one topic. */
+struct request {
+	const char *topic;
+	/* Puts the request into the queue; -1 when it cannot be made. */
+	int (*send)(const struct request *r, rd_kafka_t *rk, rd_kafka_queue_t *queue, struct error *err);
+	/* The answer: ERR_RETRY where it may be another one soon. */
+	int (*judge)(const struct request *r, rd_kafka_event_t *ev, struct error *err);
+	int partitions, copies;
+	const char *name, *value; /* of a setting, or NULL */
+	const char *principal;
+	rd_kafka_AclOperation_t operation;
+};
+
+/* What another try cannot change is ERR_CONFIG. All else is seen while a cluster finds together: no controller, a broker
+ * that is fenced or has not heard of the topic, a connection that was lost. */
+static enum err_kind
+hope(rd_kafka_resp_err_t code)
+{
+	switch (code) {
+	case RD_KAFKA_RESP_ERR__INVALID_ARG:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
+	case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
+	case RD_KAFKA_RESP_ERR_INVALID_REQUEST:
+	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+	case RD_KAFKA_RESP_ERR_SECURITY_DISABLED:
+		return ERR_CONFIG;
+	default:
+		return ERR_RETRY;
+	}
+}
+
+/* What is made at the controller is known to the other brokers a little later. */
+static int
+await_leaders(const struct request *r, rd_kafka_t *rk, struct error *err)
+{
+	int64_t deadline_us = clock_mono_us() + (int64_t)ANSWER_MS * 1000;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, r->topic, NULL);
+	bool led = false;
+
+	while (rkt != NULL && !led && clock_mono_us() < deadline_us) {
+		const struct rd_kafka_metadata *md = NULL;
+
+		if (rd_kafka_metadata(rk, 0, rkt, &md, 1000) == RD_KAFKA_RESP_ERR_NO_ERROR && md->topic_cnt == 1)
+			led = md->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR && md->topics[0].partition_cnt > 0;
+		for (int i = 0; led && i < md->topics[0].partition_cnt; i++)
+			led = md->topics[0].partitions[i].leader >= 0;
+		if (md != NULL)
+			rd_kafka_metadata_destroy(md);
+		if (!led)
+			usleep(20000);
+	}
+	if (rkt != NULL)
+		rd_kafka_topic_destroy(rkt);
+	return led ? 0 : error_set(err, ERR_RETRY, "topic \"%s\" did not appear in time", r->topic);
+}
+
+static int
+ask(rd_kafka_t *rk, const struct request *r, struct error *err)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_event_t *ev = NULL;
+	int rc = r->send(r, rk, queue, err);
+
+	if (rc == 0) {
+		ev = rd_kafka_queue_poll(queue, ANSWER_MS);
+		rc = ev == NULL ? error_set(err, ERR_RETRY, "no answer about topic \"%s\"", r->topic) : r->judge(r, ev, err);
+	}
+	if (ev != NULL)
+		rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(queue);
+	return rc == 0 && r->partitions > 0 ? await_leaders(r, rk, err) : rc;
+}
+
+/* Asks again, and says so in the test's log, as long as the answer may become another one. */
+static int
+insist(const char *brokers, const struct request *r, struct error *err)
+{
+	static const char *const settings[][2] = {{NULL, NULL}};
+	int64_t deadline_us = clock_mono_us() + (int64_t)INSIST_MS * 1000;
+	struct error told = {.message = ""};
+
+	for (;;) {
+		rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
+		int rc = rk == NULL ? -1 : ask(rk, r, err);
+
+		if (rk != NULL)
+			rd_kafka_destroy(rk);
+		if (rc == 0 || err->kind != ERR_RETRY || clock_mono_us() > deadline_us)
+			return rc;
+		if (strcmp(told.message, err->message) != 0)
+			fprintf(stderr, "# another try, since %s\n", err->message);
+		told = *err;
+		usleep(PAUSE_MS * 1000);
+	}
+}
+
+static int
+send_creation(const struct request *r, rd_kafka_t *rk, rd_kafka_queue_t *queue, struct error *err)
+{
+	char reason[256] = "";
+	rd_kafka_NewTopic_t *wanted = rd_kafka_NewTopic_new(r->topic, r->partitions, r->copies, reason, sizeof(reason));
+
+	if (wanted == NULL)
+		return error_set(err, ERR_CONFIG, "topic \"%s\": %s", r->topic, reason);
+	if (r->name != NULL)
+		(void)rd_kafka_NewTopic_set_config(wanted, r->name, r->value);
+	rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
+	rd_kafka_NewTopic_destroy(wanted);
 	return 0;
 }
 
-struct topic_plan {
-	int partitions, copies;
-	const char *name, *value; /* of a setting, or NULL */
-};
+static int
+judge_creation(const struct request *r, rd_kafka_event_t *ev, struct error *err)
+{
+	const rd_kafka_topic_result_t *const *one;
+	rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+	size_t count = 0;
+
+	if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
+		return 0;
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, hope(code), "could not create topic \"%s\": %s", r->topic, rd_kafka_event_error_string(ev));
+	one = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &count);
+	code = count == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_topic_result_error(one[0]);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+		return error_set(err, hope(code), "could not create topic \"%s\": %s", r->topic, rd_kafka_err2str(code));
+	return 0;
+}
 
 static int
-create(const char *brokers, const char *topic, const struct topic_plan *plan, struct error *err)
+create(const char *brokers, const char *topic, int partitions, int copies, const char *const setting[2],
+       struct error *err)
 {
-	static const char *const settings[][2] = {{NULL, NULL}};
-	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
-	char reason[256] = "";
-	rd_kafka_NewTopic_t *wanted;
-	rd_kafka_event_t *ev;
-	rd_kafka_queue_t *queue;
-	int rc = -1;
+	struct request r = {.topic = topic, .send = send_creation, .judge = judge_creation, .partitions = partitions,
+		.copies = copies, .name = setting[0], .value = setting[1]};
 
-	if (rk == NULL)
-		return -1;
-	wanted = rd_kafka_NewTopic_new(topic, plan->partitions, plan->copies, reason, sizeof(reason));
-	if (wanted == NULL) {
-		error_set(err, ERR_CONFIG, "topic \"%s\": %s", topic, reason);
-	} else {
-		if (plan->name != NULL)
-			(void)rd_kafka_NewTopic_set_config(wanted, plan->name, plan->value);
-		queue = rd_kafka_queue_new(rk);
-		rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
-		ev = rd_kafka_queue_poll(queue, 30000);
-		rc = creation_result(ev, topic, err);
-		rd_kafka_event_destroy(ev);
-		rd_kafka_queue_destroy(queue);
-		rd_kafka_NewTopic_destroy(wanted);
-	}
-	rd_kafka_destroy(rk);
-	return rc;
+	return insist(brokers, &r, err);
 }
 
 int
@@ -100,73 +192,85 @@ topic_create(const char *brokers, const char *topic, int partitions, struct erro
 int
 topic_create_copies(const char *brokers, const char *topic, int partitions, int copies, struct error *err)
 {
-	return create(brokers, topic, &(struct topic_plan){.partitions = partitions, .copies = copies}, err);
+	return create(brokers, topic, partitions, copies, (const char *const[2]){NULL, NULL}, err);
 }
 
 int
 topic_create_with(const char *brokers, const char *topic, int partitions, const char *name, const char *value,
                   struct error *err)
 {
-	struct topic_plan plan = {.partitions = partitions, .copies = 1, .name = name, .value = value};
-
-	return create(brokers, topic, &plan, err);
+	return create(brokers, topic, partitions, 1, (const char *const[2]){name, value}, err);
 }
 
 static int
-setting_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
+send_setting(const struct request *r, rd_kafka_t *rk, rd_kafka_queue_t *queue, struct error *err)
+{
+	rd_kafka_ConfigResource_t *wanted = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, r->topic);
+
+	(void)err;
+	(void)rd_kafka_ConfigResource_set_config(wanted, r->name, r->value);
+	rd_kafka_AlterConfigs(rk, &wanted, 1, NULL, queue);
+	rd_kafka_ConfigResource_destroy(wanted);
+	return 0;
+}
+
+static int
+judge_setting(const struct request *r, rd_kafka_event_t *ev, struct error *err)
 {
 	const rd_kafka_ConfigResource_t **all;
+	rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
 	size_t count = 0;
 
-	if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return error_set(err, ERR_RETRY, "could not set up topic \"%s\": %s", topic,
-		                 ev == NULL ? "no answer" : rd_kafka_event_error_string(ev));
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, hope(code), "could not set up topic \"%s\": %s", r->topic, rd_kafka_event_error_string(ev));
 	all = rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(ev), &count);
-	if (count == 0 || rd_kafka_ConfigResource_error(all[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return error_set(err, ERR_RETRY, "could not set up topic \"%s\": %s", topic,
-		                 count == 0 ? "nothing was done" : rd_kafka_ConfigResource_error_string(all[0]));
+	if (count == 0)
+		return error_set(err, ERR_RETRY, "could not set up topic \"%s\": nothing was done", r->topic);
+	code = rd_kafka_ConfigResource_error(all[0]);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, hope(code), "could not set up topic \"%s\": %s", r->topic,
+		                 rd_kafka_ConfigResource_error_string(all[0]));
 	return 0;
 }
 
 int
 topic_set(const char *brokers, const char *topic, const char *name, const char *value, struct error *err)
 {
-	static const char *const settings[][2] = {{NULL, NULL}};
-	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
-	rd_kafka_ConfigResource_t *wanted;
-	rd_kafka_queue_t *queue;
-	rd_kafka_event_t *ev;
-	int rc;
+	struct request r = {.topic = topic, .send = send_setting, .judge = judge_setting, .name = name, .value = value};
 
-	if (rk == NULL)
-		return -1;
-	wanted = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-	(void)rd_kafka_ConfigResource_set_config(wanted, name, value);
-	queue = rd_kafka_queue_new(rk);
-	rd_kafka_AlterConfigs(rk, &wanted, 1, NULL, queue);
-	ev = rd_kafka_queue_poll(queue, 30000);
-	rc = setting_result(ev, topic, err);
-	rd_kafka_event_destroy(ev);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_ConfigResource_destroy(wanted);
-	rd_kafka_destroy(rk);
-	return rc;
+	return insist(brokers, &r, err);
 }
 
 static int
-acl_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
+send_acl(const struct request *r, rd_kafka_t *rk, rd_kafka_queue_t *queue, struct error *err)
+{
+	char reason[256] = "";
+	rd_kafka_AclBinding_t *acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, r->topic,
+	    RD_KAFKA_RESOURCE_PATTERN_LITERAL, r->principal, "*", r->operation, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, reason,
+	    sizeof(reason));
+
+	if (acl == NULL)
+		return error_set(err, ERR_CONFIG, "topic \"%s\": %s", r->topic, reason);
+	rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
+	rd_kafka_AclBinding_destroy(acl);
+	return 0;
+}
+
+static int
+judge_acl(const struct request *r, rd_kafka_event_t *ev, struct error *err)
 {
 	const rd_kafka_acl_result_t **all;
 	const rd_kafka_error_t *failure;
+	rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
 	size_t count = 0;
 
-	if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return error_set(err, ERR_RETRY, "could not set the rights of topic \"%s\": %s", topic,
-		                 ev == NULL ? "no answer" : rd_kafka_event_error_string(ev));
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error_set(err, hope(code), "could not set the rights of topic \"%s\": %s", r->topic,
+		                 rd_kafka_event_error_string(ev));
 	all = rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(ev), &count);
 	failure = count == 0 ? NULL : rd_kafka_acl_result_error(all[0]);
 	if (failure != NULL)
-		return error_set(err, ERR_RETRY, "could not set the rights of topic \"%s\": %s", topic,
+		return error_set(err, hope(rd_kafka_error_code(failure)), "could not set the rights of topic \"%s\": %s", r->topic,
 		                 rd_kafka_error_string(failure));
 	return 0;
 }
@@ -175,32 +279,13 @@ int
 topic_allow(const char *brokers, const char *topic, const char *principal, rd_kafka_AclOperation_t operation,
             struct error *err)
 {
-	static const char *const settings[][2] = {{NULL, NULL}};
-	rd_kafka_t *rk = client_new(RD_KAFKA_PRODUCER, settings, brokers, err);
-	char reason[256] = "";
-	rd_kafka_AclBinding_t *acl;
-	rd_kafka_queue_t *queue;
-	rd_kafka_event_t *ev;
-	int rc;
+	struct request r = {.topic = topic, .send = send_acl, .judge = judge_acl, .principal = principal,
+		.operation = operation};
 
-	if (rk == NULL)
-		return -1;
-	acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, principal, "*",
-	                              operation, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, reason, sizeof(reason));
-	if (acl == NULL) {
-		rd_kafka_destroy(rk);
-		return error_set(err, ERR_CONFIG, "topic \"%s\": %s", topic, reason);
-	}
-	queue = rd_kafka_queue_new(rk);
-	rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
-	ev = rd_kafka_queue_poll(queue, 30000);
-	rc = acl_result(ev, topic, err);
-	rd_kafka_event_destroy(ev);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_AclBinding_destroy(acl);
-	rd_kafka_destroy(rk);
-	return rc;
+	return insist(brokers, &r, err);
 }
+
+/* ---- reading ---- */
 
 /* Adds the topic's partitions to the list, as soon as the broker knows them. */
 static int

@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-/* A topic that exists already is fine, as is a broker that cannot be asked to make one and makes it on sight. */
+/* A topic that exists already is fine, as is a broker that cannot be asked to make one and makes it on sight. Here and below
+ * the cluster is asked for up to a minute, as long as it answers what it may answer while it finds together. */
 int topic_create(const char *brokers, const char *topic, int partitions, struct error *err)
     __attribute__((warn_unused_result));
 
