@@ -177,7 +177,7 @@ answers() { # PORT
 
 start_all() {
 	local ports name
-	ports=($(kafka_free_ports 3)) || give_up "there are no free ports"
+	ports=($("$kafka_support/hold-ports" "$dir" 3)) || give_up "there are no free ports"
 	service_port=${ports[0]} provider_port=${ports[1]}
 	export PAYMENTS_BROKERS=$brokers PAYMENTS_SHOP="$host dbname=shop user=pgoutboxd" PAYMENTS_HTTP=127.0.0.1:${ports[2]}
 	sed "s/\"shop\\./\"$prefix./" "$here/pgoutboxd.yaml" >"$dir/pgoutboxd.yaml"
@@ -289,7 +289,8 @@ storm() {
 		! nobody_moved || break
 		sleep 0.2
 	done
-	kill -TERM "$client" 2>/dev/null
+	# once it has ended its number may be anybody's
+	! jobs -pr | grep -qx "$client" || kill -TERM "$client" 2>/dev/null
 	wait "$client"
 	status=$?
 	client=
