@@ -22,6 +22,7 @@ enum {
 	ITEM_ASIDE = 64U,
 	ITEM_LATE = 128U,
 	ITEM_REORDERED = 256U,
+	ITEM_BARE = 512U,
 };
 
 /* A row or a message. */
@@ -31,7 +32,7 @@ struct item {
 	int64_t timestamp_ms;
 	int64_t number;  /* of a row its id, of a message its offset */
 	int64_t sent_us; /* of a row */
-	int64_t due_place; /* of a row, where its message should be; -1 = not known */
+	int64_t due_place, due_offset; /* of a row, where its message should be; -1 = not known */
 	uint32_t place;  /* of a row its topic */
 	uint32_t flags;
 };
@@ -46,7 +47,7 @@ struct found {
 /* A row that was not. */
 struct absent {
 	uint64_t order; /* its id, so that ids come in their order */
-	int64_t sent_us, due_place;
+	int64_t sent_us, due_place, due_offset;
 	uint64_t topic;
 };
 
@@ -197,9 +198,10 @@ compare_add_row(struct compare *c, const struct compare_row *row, struct error *
 	item.number = row->id;
 	item.sent_us = row->sent_us;
 	item.due_place = row->place;
+	item.due_offset = row->offset;
 	item.place = row->topic;
 	item.flags |= (row->due ? ITEM_DUE : 0U) | (row->aside ? ITEM_ASIDE : 0U) | (row->late ? ITEM_LATE : 0U) |
-	              (row->reordered ? ITEM_REORDERED : 0U);
+	              (row->reordered ? ITEM_REORDERED : 0U) | (row->bare ? ITEM_BARE : 0U);
 	c->report.rows++;
 	return sorter_add(c->items, &item, err);
 }
@@ -249,7 +251,8 @@ tell(struct compare *c, enum compare_kind kind, const struct item *row, const st
 static unsigned
 difference(const struct compare *c, const struct item *row, const struct item *m)
 {
-	bool comparable = (row->flags & ITEM_REORDERED) == 0 || (m->flags & ITEM_MARKED) != 0;
+	bool bare = (row->flags & ITEM_BARE) != 0;
+	bool comparable = !bare && ((row->flags & ITEM_REORDERED) == 0 || (m->flags & ITEM_MARKED) != 0);
 	unsigned altered = 0;
 
 	if (row->key != m->key)
@@ -258,7 +261,7 @@ difference(const struct compare *c, const struct item *row, const struct item *m
 		altered |= COMPARE_PAYLOAD;
 	if (row->headers != m->headers && comparable)
 		altered |= COMPARE_HEADERS;
-	if (row->timestamp_ms != m->timestamp_ms && row->timestamp_ms != 0 && (m->flags & ITEM_APPEND_TIME) == 0)
+	if (!bare && row->timestamp_ms != m->timestamp_ms && row->timestamp_ms != 0 && (m->flags & ITEM_APPEND_TIME) == 0)
 		altered |= COMPARE_TIMESTAMP;
 	if (row->place != c->places[m->place].topic)
 		altered |= COMPARE_TOPIC;
@@ -328,7 +331,7 @@ judge_message(struct compare *c, struct group *g, const struct item *m, struct e
 	if (!first)
 		return 0;
 	move_edge(c, &g->row, m);
-	if (g->row.due_place >= 0 && g->row.due_place != (int64_t)m->place)
+	if (g->row.due_offset < 0 && g->row.due_place >= 0 && g->row.due_place != (int64_t)m->place)
 		c->topics[c->places[m->place].topic].moved = true;
 	return note_found(c, &g->row, m, err);
 }
@@ -336,7 +339,7 @@ judge_message(struct compare *c, struct group *g, const struct item *m, struct e
 static int
 end_group(struct compare *c, const struct group *g, struct error *err)
 {
-	struct absent a = {order_of(g->row.number), g->row.sent_us, g->row.due_place, g->row.place};
+	struct absent a = {order_of(g->row.number), g->row.sent_us, g->row.due_place, g->row.due_offset, g->row.place};
 	struct compare_report *r = &c->report;
 
 	if (!g->has_row)
@@ -485,6 +488,8 @@ may_have_expired(const struct compare *c, const struct absent *a)
 
 	if (t->compacted || !t->cut)
 		return t->compacted;
+	if (a->due_place >= 0 && a->due_offset >= 0)
+		return a->due_offset < c->places[a->due_place].low;
 	if (t->moved || a->due_place < 0)
 		return a->sent_us <= t->sent_us;
 	return a->sent_us <= settled_us(&c->edges[a->due_place]);

@@ -3,7 +3,8 @@
  * Rows and messages are added in any order, then compare_run() judges them: by event id, then each key by its offsets. Memory stays the
  * same for any number of them.
  *
- * What may be missing for a good reason is never called missing: a row whose message Kafka may have dropped since, one that was settled
+ * What may be missing for a good reason is never called missing: a row whose message Kafka may have dropped since (where the row has
+ * a receipt, that is known for certain), one that was settled
  * too late to be below the offsets that were read, one that was set aside. A message whose row may have been pruned is not called unknown.
  */
 #ifndef PGOUTBOX_ADMIN_COMPARE_H
@@ -39,6 +40,7 @@ enum compare_kind {
 struct compare_place { /* a partition */
 	uint32_t topic;
 	int32_t partition;
+	int64_t low; /* the first offset that Kafka still has */
 	bool cut;  /* it has had messages before those that were read */
 	bool open; /* it has messages that could not be read yet: of a transaction that goes on */
 };
@@ -48,10 +50,12 @@ struct compare_row {
 	int64_t id;
 	int64_t sent_us; /* Unix time; 0 = unsent */
 	uint32_t topic;
-	int64_t place;   /* of the partition that its key belongs to; -1 = not known */
+	int64_t place;   /* of its receipt's partition, else of the one that its key belongs to; -1 = not known */
+	int64_t offset;  /* of its receipt; -1 = none */
 	bool due;        /* settled before the ends of the partitions were looked up */
 	bool aside;      /* parked or skipped: need not be there */
 	bool late;       /* was parked once: later events of its key may have passed it */
+	bool bare;       /* of its message only key and payload are known */
 	bool reordered;  /* its headers had to be written anew for the mark: no message without it can be held against them */
 };
 

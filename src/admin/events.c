@@ -10,6 +10,7 @@
 #include "admin/conn.h"
 #include "admin/topic_sql.h"
 #include "base/arena.h"
+#include "source/literal.h"
 #include "source/session.h"
 
 #define PG_EPOCH_US INT64_C(946684800000000) /* 2000-01-01 in Unix time */
@@ -73,13 +74,17 @@ events_end(PGconn *conn, struct error *err)
 }
 
 int
-events_oldest(PGconn *conn, const struct layout *lo, int64_t *ret_sent_us, struct error *err)
+events_oldest(PGconn *conn, const struct layout *lo, const struct events_choice *choice, int64_t *ret_sent_us, struct error *err)
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	PGresult *res __attribute__((cleanup(conn_clear))) = NULL;
 
-	buf_printf(&sql, "SELECT (extract(epoch FROM min(t.%s)::timestamptz) * 1000000)::bigint FROM %s t",
-	           lo->columns[COL_SENT_AT].quoted, lo->relation);
+	if (choice->receipts) {
+		buf_add_str(&sql, "SELECT " MICROSECONDS("min(sent_at)") " FROM pgoutbox.receipts WHERE outbox = ");
+		literal_add(&sql, lo->relation);
+	} else
+		buf_printf(&sql, "SELECT (extract(epoch FROM min(t.%s)::timestamptz) * 1000000)::bigint FROM %s t",
+		           lo->columns[COL_SENT_AT].quoted, lo->relation);
 	if (conn_ask(conn, &sql, 0, NULL, "could not look for the oldest row", &res, err) != 0)
 		return -1;
 	*ret_sent_us = PQgetisnull(res, 0, 0) ? INT64_MAX : number(res, 0, 0);
@@ -143,13 +148,17 @@ events_topics(PGconn *conn, const struct layout *lo, const struct events_choice 
 
 	if (choice->topic != NULL)
 		buf_add_str(&sql, "SELECT $1::text");
-	else {
+	else if (choice->receipts) {
+		buf_printf(&sql, "SELECT DISTINCT topic FROM pgoutbox.receipts WHERE $1::text IS NULL AND outbox = ");
+		literal_add(&sql, lo->relation);
+	} else {
 		buf_add_str(&sql, "SELECT DISTINCT ");
 		if (topic_sql(lo, choice->topic_template, &sql, err) != 0)
 			return -1;
 		buf_printf(&sql, " FROM %s t WHERE t.%s IS NOT NULL AND $1::text IS NULL", lo->relation, lo->columns[COL_SENT_AT].quoted);
-		buf_printf(&sql, " LIMIT %d", EVENTS_TOPICS_MAX + 1);
 	}
+	if (choice->topic == NULL)
+		buf_printf(&sql, " LIMIT %d", EVENTS_TOPICS_MAX + 1);
 	if (conn_ask(conn, &sql, 1, &choice->topic, "could not look for topics", &res, err) != 0)
 		return -1;
 	if (PQntuples(res) > EVENTS_TOPICS_MAX) {
@@ -160,6 +169,15 @@ events_topics(PGconn *conn, const struct layout *lo, const struct events_choice 
 }
 
 /* --- rows --- */
+
+static void
+add_own_column(struct buf *sql, const struct layout *lo, enum event_column col, const char *type)
+{
+	if (lo->columns[col].quoted != NULL)
+		buf_printf(sql, ", t.%s::%s", lo->columns[col].quoted, type);
+	else
+		buf_printf(sql, ", NULL::%s", type);
+}
 
 static int
 make_text(const struct layout *lo, const struct statements_options *opt, const struct events_choice *choice, struct buf *sql,
@@ -172,11 +190,15 @@ make_text(const struct layout *lo, const struct statements_options *opt, const s
 		return -1;
 	buf_add_str(sql, "SELECT ");
 	statements_event_columns(sql, lo, opt);
+	add_own_column(sql, lo, COL_SENT_AT, "timestamptz");
+	buf_add_str(sql, ", p.aside");
+	add_own_column(sql, lo, COL_SENT_PARTITION, "int");
+	add_own_column(sql, lo, COL_SENT_OFFSET, "bigint");
 	buf_printf(sql,
-	           ", t.%s::timestamptz, p.aside FROM %s t LEFT JOIN (SELECT event_row, bool_or(state <> 'retried') AS aside"
+	           " FROM %s t LEFT JOIN (SELECT event_row, bool_or(state <> 'retried') AS aside"
 	           " FROM pgoutbox.parked WHERE relation = %" PRIu32 " GROUP BY event_row) p ON p.event_row = t.%s"
 	           " WHERE ($1::text IS NULL OR %s = $1)",
-	           lo->columns[COL_SENT_AT].quoted, lo->relation, lo->relation_oid, lo->columns[COL_ID].quoted, buf_str(&topic));
+	           lo->relation, lo->relation_oid, lo->columns[COL_ID].quoted, buf_str(&topic));
 	buf_add_str(sql, " AND ($2::timestamptz IS NULL OR ");
 	if (created != NULL)
 		buf_printf(sql, "t.%s >= $2) AND ($3::timestamptz IS NULL OR t.%s < $3)", created, created);
@@ -187,21 +209,50 @@ make_text(const struct layout *lo, const struct statements_options *opt, const s
 	return 0;
 }
 
+/* In binary; -1: NULL. */
 static int64_t
-time_of(const PGresult *res, int col)
+bigint_of(const PGresult *res, int col)
 {
 	uint64_t raw;
 
 	if (PQgetisnull(res, 0, col))
-		return 0;
+		return -1;
 	memcpy(&raw, PQgetvalue(res, 0, col), sizeof(raw));
-	return (int64_t)be64toh(raw) + PG_EPOCH_US;
+	return (int64_t)be64toh(raw);
+}
+
+static int32_t
+int_of(const PGresult *res, int col)
+{
+	uint32_t raw;
+
+	if (PQgetisnull(res, 0, col))
+		return -1;
+	memcpy(&raw, PQgetvalue(res, 0, col), sizeof(raw));
+	return (int32_t)be32toh(raw);
+}
+
+/* 0: NULL. */
+static int64_t
+time_of(const PGresult *res, int col)
+{
+	return PQgetisnull(res, 0, col) ? 0 : bigint_of(res, col) + PG_EPOCH_US;
+}
+
+static struct slice
+text_of(const PGresult *res, int col)
+{
+	if (PQgetisnull(res, 0, col))
+		return SLICE_NULL;
+	return (struct slice){PQgetvalue(res, 0, col), (size_t)PQgetlength(res, 0, col)};
 }
 
 struct reading {
 	const struct layout *lo;
 	const struct statements_options *opt;
+	int (*take)(struct reading *r, const PGresult *res, struct error *err);
 	int (*row)(void *ctx, const struct events_row *row, struct error *err);
+	int (*receipt)(void *ctx, const struct events_receipt *receipt, struct error *err);
 	void *ctx;
 	struct arena arena;
 };
@@ -210,7 +261,12 @@ static int
 take_row(struct reading *r, const PGresult *res, struct error *err)
 {
 	int col = statements_width(r->opt);
-	struct events_row row = {.sent_us = time_of(res, col), .late = !PQgetisnull(res, 0, col + 1)};
+	struct events_row row = {
+		.sent_us = time_of(res, col),
+		.late = !PQgetisnull(res, 0, col + 1),
+		.partition = int_of(res, col + 2),
+		.offset = bigint_of(res, col + 3),
+	};
 
 	row.aside = row.late && PQgetvalue(res, 0, col + 1)[0] != 0;
 	arena_reset(&r->arena);
@@ -232,9 +288,19 @@ take_rows(PGconn *conn, struct reading *r, struct error *err)
 			continue;
 		if (PQresultStatus(res) != PGRES_SINGLE_TUPLE)
 			return session_result_error(res, "could not read the table", err);
-		if (take_row(r, res, err) != 0)
+		if (r->take(r, res, err) != 0)
 			return -1;
 	}
+}
+
+static int
+read_all(PGconn *conn, const struct buf *sql, int count, const char *const *values, struct reading *r, struct error *err)
+{
+	if (buf_failed(sql))
+		return error_set(err, ERR_RETRY, "out of memory");
+	if (PQsendQueryParams(conn, buf_str(sql), count, NULL, values, NULL, NULL, 1) != 1 || PQsetSingleRowMode(conn) != 1)
+		return error_set(err, ERR_RETRY, "could not read the table: %s", PQerrorMessage(conn));
+	return take_rows(conn, r, err);
 }
 
 int
@@ -242,17 +308,47 @@ events_read(PGconn *conn, const struct layout *lo, const struct statements_optio
             int (*row)(void *ctx, const struct events_row *row, struct error *err), void *ctx, struct error *err)
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
-	struct reading r = {.lo = lo, .opt = opt, .row = row, .ctx = ctx, .arena = ARENA_INIT};
+	struct reading r = {.lo = lo, .opt = opt, .take = take_row, .row = row, .ctx = ctx, .arena = ARENA_INIT};
 	const char *values[] = {choice->topic, choice->since, choice->until};
 	int rc;
 
 	if (make_text(lo, opt, choice, &sql, err) != 0)
 		return -1;
-	if (PQsendQueryParams(conn, buf_str(&sql), 3, NULL, values, NULL, NULL, 1) != 1 || PQsetSingleRowMode(conn) != 1)
-		return error_set(err, ERR_RETRY, "could not read the table: %s", PQerrorMessage(conn));
-	rc = take_rows(conn, &r, err);
+	rc = read_all(conn, &sql, 3, values, &r, err);
 	arena_done(&r.arena);
 	return rc;
+}
+
+/* --- receipts --- */
+
+static int
+take_receipt(struct reading *r, const PGresult *res, struct error *err)
+{
+	const struct events_receipt receipt = {
+		.row_id = bigint_of(res, 0),
+		.sent_us = time_of(res, 1),
+		.event_id = text_of(res, 2),
+		.key = text_of(res, 3),
+		.sha256 = text_of(res, 4),
+		.topic = PQgetvalue(res, 0, 5),
+		.partition = int_of(res, 6),
+		.offset = bigint_of(res, 7),
+	};
+
+	return r->receipt(r->ctx, &receipt, err);
+}
+
+int
+events_read_receipts(PGconn *conn, const struct layout *lo, const struct events_choice *choice,
+                     int (*receipt)(void *ctx, const struct events_receipt *receipt, struct error *err), void *ctx, struct error *err)
+{
+	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct reading r = {.take = take_receipt, .receipt = receipt, .ctx = ctx};
+
+	buf_add_str(&sql, "SELECT row_id, sent_at, event_id, key, digest, topic, kafka_partition, kafka_offset FROM pgoutbox.receipts"
+	                  " WHERE ($1::text IS NULL OR topic = $1) AND outbox = ");
+	literal_add(&sql, lo->relation);
+	return read_all(conn, &sql, 1, &choice->topic, &r, err);
 }
 
 /* --- event ids --- */
@@ -271,7 +367,8 @@ take_ids(const PGresult *res, char **ret_event_ids, struct error *err)
 }
 
 int
-events_ids(PGconn *conn, const struct layout *lo, const int64_t *row_ids, size_t count, char **ret_event_ids, struct error *err)
+events_ids(PGconn *conn, const struct layout *lo, const struct events_choice *choice, const int64_t *row_ids, size_t count,
+           char **ret_event_ids, struct error *err)
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
 	struct buf ids __attribute__((cleanup(buf_done))) = BUF_INIT;
@@ -283,8 +380,13 @@ events_ids(PGconn *conn, const struct layout *lo, const int64_t *row_ids, size_t
 		ret_event_ids[i] = NULL;
 	}
 	buf_add_str(&ids, count == 0 ? "{}" : "}");
-	buf_printf(&sql, "SELECT u.n, t.%s::text FROM unnest($1::bigint[]) WITH ORDINALITY u(id, n) JOIN %s t ON t.%s = u.id",
-	           lo->columns[COL_EVENT_ID].quoted, lo->relation, lo->columns[COL_ID].quoted);
+	if (choice->receipts) {
+		buf_add_str(&sql, "SELECT u.n, t.event_id FROM unnest($1::bigint[]) WITH ORDINALITY u(id, n) JOIN pgoutbox.receipts t"
+		                  " ON t.row_id = u.id WHERE t.outbox = ");
+		literal_add(&sql, lo->relation);
+	} else
+		buf_printf(&sql, "SELECT u.n, t.%s::text FROM unnest($1::bigint[]) WITH ORDINALITY u(id, n) JOIN %s t ON t.%s = u.id",
+		           lo->columns[COL_EVENT_ID].quoted, lo->relation, lo->columns[COL_ID].quoted);
 	if (buf_failed(&ids))
 		return error_set(err, ERR_RETRY, "out of memory");
 	value = buf_str(&ids);

@@ -21,6 +21,7 @@ struct events_choice {
 	const char *topic_template; /* kafka.topic */
 	const char *topic;          /* NULL = any */
 	const char *since, *until;  /* of created_at, as events_time() gives them; NULL = no bound */
+	bool receipts;              /* what was sent is in pgoutbox.receipts, rather than in the table */
 };
 
 /* A time as people wrote it, cut to whole milliseconds as Kafka has them. */
@@ -47,7 +48,7 @@ int events_begin(PGconn *conn, struct error *err) __attribute__((warn_unused_res
 int events_end(PGconn *conn, struct error *err) __attribute__((warn_unused_result));
 
 /* When the row was sent that was sent first of all that are there; INT64_MAX: none was. */
-int events_oldest(PGconn *conn, const struct layout *lo, int64_t *ret_sent_us, struct error *err)
+int events_oldest(PGconn *conn, const struct layout *lo, const struct events_choice *choice, int64_t *ret_sent_us, struct error *err)
 	__attribute__((warn_unused_result));
 
 /* An estimate, for the progress; -1 = none. */
@@ -59,6 +60,17 @@ struct events_row {
 	int64_t sent_us; /* Unix time; 0 = unsent */
 	bool late;       /* was parked some day */
 	bool aside;      /* is parked, or was skipped */
+	int32_t partition; /* of its receipt; -1 = none */
+	int64_t offset;    /* the same */
+};
+
+/* What is kept of a row that was deleted when it was sent. */
+struct events_receipt {
+	int64_t row_id, sent_us;
+	struct slice event_id, key, sha256; /* of the payload; NULL: there was none */
+	const char *topic;
+	int32_t partition; /* -1 = not known */
+	int64_t offset;    /* the same */
 };
 
 /* Calls for each row, in no order; what the row points to is good until the call returns. A call that returns -1 ends it.
@@ -67,8 +79,13 @@ int events_read(PGconn *conn, const struct layout *lo, const struct statements_o
                 int (*row)(void *ctx, const struct events_row *row, struct error *err), void *ctx, struct error *err)
 	__attribute__((warn_unused_result));
 
+/* The same for the receipts of pgoutbox.receipts; choice's times are not for them. */
+int events_read_receipts(PGconn *conn, const struct layout *lo, const struct events_choice *choice,
+                         int (*receipt)(void *ctx, const struct events_receipt *receipt, struct error *err), void *ctx,
+                         struct error *err) __attribute__((warn_unused_result));
+
 /* The event ids of up to EVENTS_IDS_MAX rows, as text, malloc'd each; NULL for a row that is gone. */
-int events_ids(PGconn *conn, const struct layout *lo, const int64_t *row_ids, size_t count, char **ret_event_ids,
-               struct error *err) __attribute__((warn_unused_result));
+int events_ids(PGconn *conn, const struct layout *lo, const struct events_choice *choice, const int64_t *row_ids, size_t count,
+               char **ret_event_ids, struct error *err) __attribute__((warn_unused_result));
 
 #endif

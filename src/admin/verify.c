@@ -25,7 +25,7 @@ struct verify {
 	struct verify_report *report;
 	struct events_choice choice;
 	struct events_time since, until;
-	struct siphash_key key;
+	struct fingerprint_how how;
 	struct reader *reader;
 	struct compare *compare;
 	struct compare_place *places;
@@ -72,9 +72,15 @@ check(const struct verify *v, struct error *err)
 {
 	const struct layout *lo = &v->o->layout;
 
-	if (v->cfg->outbox.settle == SETTLE_DELETE || lo->columns[COL_SENT_AT].quoted == NULL) {
+	bool deletes = v->cfg->outbox.settle == SETTLE_DELETE;
+
+	if ((deletes && !v->cfg->outbox.receipts) || (!deletes && lo->columns[COL_SENT_AT].quoted == NULL)) {
 		error_set(err, ERR_CONFIG, "rows leave the table when they are sent (outbox.settle: delete), so there is nothing to compare by");
-		return error_hint(err, "with \"settle: mark\" they stay for outbox.retention from then on");
+		return error_hint(err, "with \"receipts: true\" what verify needs is kept for outbox.retention from then on");
+	}
+	if (deletes && (v->rq->since != NULL || v->rq->until != NULL)) {
+		error_set(err, ERR_CONFIG, "receipts do not tell when events were created");
+		return error_hint(err, "leave --since and --until out");
 	}
 	if (lo->columns[COL_EVENT_ID].quoted == NULL) {
 		error_set(err, ERR_CONFIG, "table \"%s\" has no column for outbox.columns.event_id, so messages tell no event", lo->relation);
@@ -101,6 +107,7 @@ read_times(struct verify *v, struct error *err)
 		.topic = v->rq->topic,
 		.since = v->rq->since != NULL ? v->since.text : NULL,
 		.until = v->rq->until != NULL ? v->until.text : NULL,
+		.receipts = v->cfg->outbox.settle == SETTLE_DELETE,
 	};
 	return 0;
 }
@@ -246,6 +253,34 @@ route(struct verify *v, const struct event *ev, struct message *ret_m, struct er
 	return 0;
 }
 
+/* Of the partition that the receipt names, or the one that the key belongs to. */
+static int64_t
+place_of(const struct verify *v, uint32_t topic, int32_t partition, struct slice key)
+{
+	return partition >= 0 ? reader_partition_place(v->reader, topic, partition) : reader_place(v->reader, topic, key);
+}
+
+static void
+count_row(struct verify *v)
+{
+	if (++v->rows % PROGRESS_ROWS == 0)
+		tell_progress(v, VERIFY_ROWS, v->rows, v->rows_total);
+}
+
+static int
+take_receipt(void *ctx, const struct events_receipt *r, struct error *err)
+{
+	struct verify *v = ctx;
+	struct compare_row c = {.id = r->row_id, .sent_us = r->sent_us, .offset = r->offset, .due = r->sent_us < v->due_us, .bare = true};
+
+	count_row(v);
+	if (!find_topic(v, r->topic, &c.topic))
+		return 0;
+	fingerprint_bare(&v->how, r->event_id, r->key, r->sha256, &c.fp);
+	c.place = place_of(v, c.topic, r->partition, r->key);
+	return compare_add_row(v->compare, &c, err);
+}
+
 static int
 take_row(void *ctx, const struct events_row *row, struct error *err)
 {
@@ -254,16 +289,16 @@ take_row(void *ctx, const struct events_row *row, struct error *err)
 	struct compare_row c = {.id = row->ev.id, .sent_us = row->sent_us, .aside = row->aside, .late = row->late};
 	struct message m;
 
-	if (++v->rows % PROGRESS_ROWS == 0)
-		tell_progress(v, VERIFY_ROWS, v->rows, v->rows_total);
+	count_row(v);
 	arena_reset(&v->arena);
 	if (route(v, &row->ev, &m, err) != 0)
 		return -1;
 	/* Of a topic that nothing had been sent to when it began. */
 	if (!find_topic(v, m.topic, &c.topic))
 		return 0;
-	fingerprint_make(&v->key, &m, REPLAY_HEADER, &c.fp);
-	c.place = reader_place(v->reader, c.topic, m.key);
+	fingerprint_make(&v->how, &m, &c.fp);
+	c.offset = row->offset;
+	c.place = place_of(v, c.topic, row->partition, m.key);
 	c.due = row->sent_us != 0 && row->sent_us < v->due_us;
 	/* replay has taken such headers through jsonb. */
 	c.reordered = c.fp.marked && lo->columns[COL_HEADERS].type == TYPE_JSON;
@@ -279,7 +314,7 @@ read_rows(struct verify *v, const struct compare_options *how, struct error *err
 	const struct layout *lo = &v->o->layout;
 	int64_t oldest_us, now_us, kept_us = INT64_MIN;
 
-	if (events_begin(conn, err) != 0 || events_oldest(conn, lo, &oldest_us, err) != 0 || events_now(conn, &now_us, err) != 0 ||
+	if (events_begin(conn, err) != 0 || events_oldest(conn, lo, &v->choice, &oldest_us, err) != 0 || events_now(conn, &now_us, err) != 0 ||
 	    events_estimate(conn, lo, &v->rows_total, err) != 0)
 		return -1;
 	if (v->cfg->outbox.retention_ms != CONFIG_NEVER)
@@ -287,10 +322,12 @@ read_rows(struct verify *v, const struct compare_options *how, struct error *err
 	if (oldest_us != INT64_MAX && oldest_us < kept_us)
 		oldest_us = kept_us;
 	opt.oldest_ms = oldest_us == INT64_MAX ? INT64_MAX : oldest_us / 1000;
-	if (v->rq->since != NULL || v->rq->until != NULL || v->rq->topic != NULL)
+	if (v->rq->since != NULL || v->rq->until != NULL || v->rq->topic != NULL || v->choice.receipts)
 		v->rows_total = -1;
 	if (compare_new(&opt, &v->compare, err) != 0 ||
 	    events_read(conn, lo, &v->o->target.plan.statements, &v->choice, take_row, v, err) != 0)
+		return -1;
+	if (v->choice.receipts && events_read_receipts(conn, lo, &v->choice, take_receipt, v, err) != 0)
 		return -1;
 	return events_end(conn, err);
 }
@@ -314,7 +351,7 @@ take_message(void *ctx, const struct reader_message *m, struct error *err)
 
 	if (!in_range(v, m))
 		return 0;
-	fingerprint_make(&v->key, &m->m, REPLAY_HEADER, &c.fp);
+	fingerprint_make(&v->how, &m->m, &c.fp);
 	return compare_add_message(v->compare, &c, err);
 }
 
@@ -341,7 +378,7 @@ read_messages(struct verify *v, struct error *err)
 	for (size_t i = 0; i < count; i++) {
 		const struct reader_partition *p = &partitions[i];
 
-		v->places[i] = (struct compare_place){p->topic, p->partition, p->cut, p->open};
+		v->places[i] = (struct compare_place){p->topic, p->partition, p->low, p->cut, p->open};
 		v->report->open_partitions += p->open;
 		v->report->cut_partitions += p->cut;
 	}
@@ -356,7 +393,7 @@ give_missing(struct verify *v)
 	char *event_ids[EVENTS_IDS_MAX];
 
 	if (v->missing_count > 0 && !v->missing_failed &&
-	    events_ids(v->o->target.conn, &v->o->layout, v->missing, v->missing_count, event_ids, &v->missing_err) != 0)
+	    events_ids(v->o->target.conn, &v->o->layout, &v->choice, v->missing, v->missing_count, event_ids, &v->missing_err) != 0)
 		v->missing_failed = true;
 	for (size_t i = 0; !v->missing_failed && i < v->missing_count; i++) {
 		v->rq->missing(v->rq->ctx, v->missing[i], event_ids[i]);
@@ -406,7 +443,7 @@ name_examples(struct verify *v, enum compare_kind kind, struct error *err)
 			named[count] = &examples[i];
 			ids[count++] = examples[i].finding.row_id;
 		}
-	if (count > 0 && events_ids(v->o->target.conn, &v->o->layout, ids, count, event_ids, err) != 0)
+	if (count > 0 && events_ids(v->o->target.conn, &v->o->layout, &v->choice, ids, count, event_ids, err) != 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		named[i]->event_id = event_ids[i];
@@ -466,7 +503,8 @@ verify_run(const struct config *cfg, const struct outbox *o, const struct verify
 	if (v == NULL)
 		return error_set(err, ERR_RETRY, "out of memory");
 	*v = (struct verify){.cfg = cfg, .o = o, .rq = rq, .report = &r, .arena = ARENA_INIT};
-	if (getrandom(&v->key, sizeof(v->key), 0) != (ssize_t)sizeof(v->key))
+	v->how = (struct fingerprint_how){.mark = REPLAY_HEADER, .digests = cfg->outbox.settle == SETTLE_DELETE};
+	if (getrandom(&v->how.key, sizeof(v->how.key), 0) != (ssize_t)sizeof(v->how.key))
 		error_set(err, ERR_RETRY, "could not draw a random number");
 	else
 		rc = go(v, err);

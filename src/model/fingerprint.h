@@ -12,16 +12,24 @@
 #include "base/siphash.h"
 #include "model/message.h"
 
+struct fingerprint_how {
+	struct siphash_key key;
+	const char *mark; /* a header's name, which is left out of the hashes: it tells a repetition from what it repeats */
+	bool digests;     /* payloads are to be compared with those of fingerprint_bare(): slower */
+};
+
 struct fingerprint {
 	uint64_t id[2];   /* of the header "id" */
 	uint64_t key, payload, headers; /* 0 = NULL, or no headers */
 	int64_t timestamp_ms; /* 0 = not known: no time of the event's */
 	bool has_id, has_key;
-	bool marked; /* has the header mark */
+	bool marked; /* has the header how.mark */
 };
 
-/* The header named mark is left out of the hashes: it tells a repetition from what it repeats. */
-void fingerprint_make(const struct siphash_key *key, const struct message *m, const char *mark,
+void fingerprint_make(const struct fingerprint_how *how, const struct message *m, struct fingerprint *ret_fingerprint);
+
+/* Of what a receipt tells of a message; payload_sha256 NULL = a tombstone. */
+void fingerprint_bare(const struct fingerprint_how *how, struct slice id, struct slice key, struct slice payload_sha256,
                       struct fingerprint *ret_fingerprint);
 
 #endif

@@ -328,6 +328,14 @@ reader_place(const struct reader *r, size_t topic, struct slice key)
 }
 
 int64_t
+reader_partition_place(const struct reader *r, size_t topic, int32_t partition)
+{
+	const struct topic_read *t = &r->topics[topic];
+
+	return partition >= 0 && partition < t->partitions ? (int64_t)t->first + partition : -1;
+}
+
+int64_t
 reader_total(const struct reader *r)
 {
 	int64_t total = 0;
@@ -529,6 +537,7 @@ look_again(struct reader *r, int patience_ms, struct error *err)
 
 		if (ask_offsets(r, r->rk, p, deadline_us, &low, &high, err) != 0)
 			return -1;
+		p->low = low;
 		p->cut = low > 0 && p->begin <= low;
 	}
 	return 0;

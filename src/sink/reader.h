@@ -16,6 +16,7 @@ struct reader_partition {
 	uint32_t topic; /* by its place in the list that was given */
 	int32_t partition;
 	int64_t begin, end; /* offsets: from begin on, before end */
+	int64_t low; /* the first that Kafka still has. Known after reader_run() */
 	bool cut;  /* there have been messages before begin, or from it on, that Kafka has dropped. Known after reader_run() */
 	bool open; /* not read to its end: what is there belongs to a transaction that has not ended. The same */
 };
@@ -43,6 +44,10 @@ const struct reader_partition *reader_partitions(const struct reader *r, size_t 
 
 /* The place of the partition to which the daemon would send that key now; -1: the partitioner draws it, or the topic is not there. */
 int64_t reader_place(const struct reader *r, size_t topic, struct slice key);
+
+
+/* The place of a partition; -1: it is not there. */
+int64_t reader_partition_place(const struct reader *r, size_t topic, int32_t partition);
 
 int64_t reader_total(const struct reader *r); /* offsets to read, some of which are no messages */
 

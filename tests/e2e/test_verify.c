@@ -11,6 +11,8 @@
 #include "support/tap.h"
 #include "support/topic.h"
 
+#define UNSENT "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL"
+
 enum { SOON_MS = 15000, EVENTS = 300, KEYS = 20 };
 
 static struct env env;
@@ -174,9 +176,9 @@ created_ms(int64_t id)
 }
 
 static void
-publish(void)
+publish(const char *outbox_lines, const char *unsent)
 {
-	cfg = (struct env_config){.conninfo = NULL};
+	cfg = (struct env_config){.outbox_lines = outbox_lines};
 	topic = env_topic(&env, "account");
 	env_init(&env, &cfg);
 	env_daemon_start(&env, 0, &cfg);
@@ -186,7 +188,7 @@ publish(void)
 	         " SELECT 'account', 'k' || n %% %d, 't', jsonb_build_object('n', n), CASE WHEN n %% 2 = 0 THEN"
 	         " jsonb_build_object('trace', n::text) END FROM generate_series(1, %d) n",
 	         KEYS, EVENTS);
-	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, SOON_MS, "%s", unsent);
 }
 
 static void
@@ -197,7 +199,7 @@ what_is_wrong_is_named(void)
 
 	if (!env_begin(&env))
 		return;
-	publish();
+	publish(NULL, UNSENT);
 	verify(EX_OK, NULL);
 	counts_are(0, 0, 0, 0, 0, 0);
 	TAP_INT(count("rows"), EVENTS);
@@ -258,7 +260,7 @@ only_what_is_committed_counts(void)
 
 	if (!env_begin(&env))
 		return;
-	publish();
+	publish("  receipts: true\n", UNSENT);
 	rk = producer(env.name);
 	must(rd_kafka_init_transactions(rk, SOON_MS));
 	must(rd_kafka_begin_transaction(rk));
@@ -287,11 +289,38 @@ only_what_is_committed_counts(void)
 	env_daemon_stop(&env, 0);
 }
 
+/* Rows that were deleted are known by their receipts. */
+static void
+receipts_stand_for_rows(void)
+{
+	if (!env_begin(&env))
+		return;
+	publish("  settle: delete\n  receipts: true\n", "SELECT count(*) FROM outbox_events");
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	               " VALUES ('account', 'k1', 't', NULL), ('account', 'k1', 't', '{}')");
+	env_wait_int(&env, 0, SOON_MS, "SELECT count(*) FROM outbox_events");
+	verify(EX_OK, NULL);
+	counts_are(0, 0, 0, 0, 0, 0);
+	TAP_INT(count("events"), EVENTS + 2);
+	TAP_INT(count("keys"), KEYS);
+
+	env_exec(&env, "UPDATE pgoutbox.receipts SET event_id = 'gone' WHERE row_id = %d", EVENTS + 2);
+	env_exec(&env, "UPDATE pgoutbox.receipts SET digest = sha256('x') WHERE row_id = 5");
+	verify(EX_DATAERR, NULL);
+	counts_are(1, 0, 0, 0, 1, 1);
+	TAP_INT(json_integer_value(example("missing", "row_id")), EVENTS + 2);
+	TAP_STR(json_string_value(example("missing", "event_id")), "gone");
+	TAP_INT(json_integer_value(example("altered", "row_id")), 5);
+	TAP_STR(json_string_value(json_array_get(example("altered", "altered"), 0)), "payload");
+	env_daemon_stop(&env, 0);
+}
+
 int
 main(void)
 {
 	tap_suite_fixture("verify", NULL, end);
 	tap_test("what is wrong is named, and replay mends what is missing", what_is_wrong_is_named);
 	tap_test("only what is committed counts", only_what_is_committed_counts);
+	tap_test("receipts stand for rows", receipts_stand_for_rows);
 	return tap_run();
 }

@@ -91,7 +91,7 @@ print_of(int64_t event, uint64_t key)
 static struct compare_row
 row_of(int64_t event, uint64_t key)
 {
-	return (struct compare_row){.fp = print_of(event, key), .id = event, .sent_us = (event + 1) * MINUTE_US, .place = -1, .due = true};
+	return (struct compare_row){.fp = print_of(event, key), .id = event, .sent_us = (event + 1) * MINUTE_US, .place = -1, .offset = -1, .due = true};
 }
 
 static struct compare_message
@@ -507,6 +507,51 @@ rows_of_keys_that_moved(void)
 	TAP_INT(report.expired_rows, 2);
 }
 
+/* A receipt says for certain. */
+static void
+rows_with_receipts(void)
+{
+	struct compare_row gone = row_at(2, 0, MINUTE_US), lost = row_at(3, 0, MINUTE_US), unmoved = row_at(4, 2, MINUTE_US);
+
+	places[0].cut = true;
+	places[0].low = 70;
+	add_found(1, 0, 71, 1000 * (int64_t)MINUTE_US);
+	gone.offset = 69;
+	lost.offset = 70;
+	unmoved.offset = 0;
+	add_row(gone);
+	add_row(lost);
+	add_row(unmoved);
+	add_message(message_of(4, 4, 1, 0)); /* sent twice, the second time to where it was counted */
+	add_row(row_at(5, 1, MINUTE_US + COMPARE_MARGIN_US + 1)); /* keys have not moved for that */
+	run();
+	counts_are(2, 0, 0, 0, 0, 0);
+	TAP_INT(findings[0].row_id, 3);
+	TAP_INT(findings[1].row_id, 5);
+	TAP_INT(report.expired_rows, 1);
+}
+
+static void
+bare_rows(void)
+{
+	struct compare_row row = row_of(1, 1);
+
+	row.bare = true;
+	row.fp.headers = 0;
+	row.fp.timestamp_ms = 1;
+	add_row(row);
+	add_message(message_of(1, 1, 0, 0));
+	run();
+	counts_are(0, 0, 0, 0, 0, 0);
+	again();
+	row.fp.payload++;
+	add_row(row);
+	add_message(message_of(1, 1, 0, 0));
+	run();
+	counts_are(0, 0, 0, 0, 1, 0);
+	TAP_INT(findings[0].altered, COMPARE_PAYLOAD);
+}
+
 static void
 compacted_topics(void)
 {
@@ -568,6 +613,8 @@ main(void)
 	tap_test("rows with one id", rows_with_one_id);
 	tap_test("rows before the first message that is left", rows_before_the_first_message);
 	tap_test("rows of keys that moved", rows_of_keys_that_moved);
+	tap_test("rows with receipts", rows_with_receipts);
+	tap_test("rows of which little is known", bare_rows);
 	tap_test("compacted topics", compacted_topics);
 	tap_test("open transactions", open_transactions);
 	tap_test("a range, and the broker's time", a_range_and_the_brokers_time);

@@ -3,7 +3,7 @@
 
 #include "support/tap.h"
 
-static const struct siphash_key key = {1, 2};
+static struct fingerprint_how how = {{1, 2}, "replay", false};
 
 static const struct header usual[] = {{"id", {"e-1", 3}}, {"type", {"t", 1}}, {"trace", {"x", 1}}};
 
@@ -19,7 +19,7 @@ of(const struct message *m)
 {
 	struct fingerprint fp;
 
-	fingerprint_make(&key, m, "replay", &fp);
+	fingerprint_make(&how, m, &fp);
 	return fp;
 }
 
@@ -91,6 +91,33 @@ ids(void)
 	CU_ASSERT_FALSE(of(&none).has_id);
 }
 
+/* What SHA-256 gives for "v", as PostgreSQL's sha256() does. */
+static void
+receipts(void)
+{
+	static const unsigned char digest[] = {0x4c, 0x94, 0x48, 0x5e, 0x0c, 0x21, 0xae, 0x6c, 0x41, 0xce, 0x1d,
+	                                       0xfe, 0x7b, 0x6b, 0xfa, 0xce, 0xea, 0x5a, 0xb6, 0x8e, 0x40, 0xa2,
+	                                       0x47, 0x6f, 0x50, 0x20, 0x8e, 0x52, 0x6f, 0x50, 0x60, 0x80};
+	struct slice sha256 = {(const char *)digest, sizeof(digest)};
+	struct message m = message(usual, 3), tombstone = m;
+	struct fingerprint bare, fp;
+
+	how.digests = true;
+	fp = of(&m);
+	fingerprint_bare(&how, usual[0].value, m.key, sha256, &bare);
+	CU_ASSERT_EQUAL(bare.id[0], fp.id[0]);
+	CU_ASSERT_EQUAL(bare.id[1], fp.id[1]);
+	CU_ASSERT_EQUAL(bare.key, fp.key);
+	CU_ASSERT_EQUAL(bare.payload, fp.payload);
+	CU_ASSERT_TRUE(bare.has_id && bare.has_key && !bare.marked);
+	tombstone.value = SLICE_NULL;
+	fingerprint_bare(&how, SLICE_NULL, SLICE_NULL, SLICE_NULL, &bare);
+	CU_ASSERT_EQUAL(bare.payload, of(&tombstone).payload);
+	CU_ASSERT_FALSE(bare.has_id || bare.has_key);
+	how.digests = false;
+	CU_ASSERT_NOT_EQUAL(of(&m).payload, fp.payload);
+}
+
 int
 main(void)
 {
@@ -99,5 +126,6 @@ main(void)
 	tap_test("headers are a list", headers);
 	tap_test("the mark is left out", the_mark);
 	tap_test("the first id counts", ids);
+	tap_test("receipts", receipts);
 	return tap_run();
 }
