@@ -12,7 +12,7 @@
 
 /* go is last: where nothing is cached its build takes longest, and goes on beside the others' tests. */
 enum { PYTHON, NODE, JAVA, GO, LANGUAGES };
-enum { READY_MS = 90000, CLIENT_MS = 90000, SKIPPED = 77 };
+enum { READY_MS = 90000, CLIENT_MS = 150000, SKIPPED = 77 };
 
 static const char *const names[LANGUAGES] = {"python", "node", "java", "go"};
 static struct proc makers[LANGUAGES];
@@ -134,12 +134,12 @@ emit(int language, int expected, const char *account, const char *amount, const 
 	run(language, expected, expected == 0 ? "emitted " : "refused", words);
 }
 
-/* Ends after so many messages; the 60 seconds are for one that does not get them, whose counts then are wrong. */
+/* Ends after so many messages; the 120 seconds are for one that does not get them, whose counts then are wrong. */
 static void
 consume(int language, const char *group, int messages, int expected, const char *text)
 {
 	char count[12];
-	const char *const words[] = {"consume", count, "60", NULL};
+	const char *const words[] = {"consume", count, "120", NULL};
 
 	snprintf(count, sizeof(count), "%d", messages);
 	setenv("KAFKA_GROUP", group, 1);

@@ -69,19 +69,19 @@ fetch_go() {
 
 # Everything that go keeps, and its counters of use; what the user set for it by "go env -w" is read where that is.
 go_here() {
-	GOENV=${GOENV:-${XDG_CONFIG_HOME:-$HOME/.config}/go/env} XDG_CONFIG_HOME=$cache/go/config \
+	GOENV=${GOENV:-${XDG_CONFIG_HOME:-${HOME:-/tmp}/.config}/go/env} XDG_CONFIG_HOME=$cache/go/config \
 		GOPATH=$cache/go GOMODCACHE=$cache/go/mod GOCACHE=$cache/go/build GOTOOLCHAIN=local GOFLAGS='-modcacherw -mod=readonly' \
 		CGO_ENABLED=0 GOGC=off go -C "$sources/go" "$@"
 }
 
 # The directory appears under its name only when it is complete.
 fetch() { # LANGUAGE HOME
-	local part=$2.part log=$2.log
+	local part=$2.part log=$2.log status
 	rm -rf "$part" && mkdir -p "$part" || return
 	(fetch_"$1" "$part" >"$log" 2>&1) || {
 		status=$?
 		[ $status -ne 77 ] || skip "$(tail -n 1 "$log")"
-		skip "what it needs could not be fetched: $(grep -m 1 -E '[^[:space:]]' "$log"); more in $log"
+		skip "what it needs could not be fetched: $(grep -m 1 -i error "$log" || tail -n 1 "$log"); more in $log"
 	}
 	mv -T "$part" "$2" && rm -f "$log"
 }
@@ -97,7 +97,7 @@ build_node() {
 }
 
 build_java() {
-	javac -Xlint:all -Werror -proc:none -d "$2" -cp "$1/*" "$sources/java/Outbox.java"
+	javac -proc:none -d "$2" -cp "$1/*" "$sources/java/Outbox.java"
 }
 
 # Unoptimized, which takes half the time where nothing is in the cache yet.
