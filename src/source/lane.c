@@ -235,6 +235,8 @@ add_settle(struct lane *l, struct batch *b)
 		park[0] = buf_str(&ids);
 		park[1] = buf_str(&topics);
 		park[2] = buf_str(&reasons);
+		if (buf_failed(&ids) || buf_failed(&topics) || buf_failed(&reasons))
+			session_spoil(l->session);
 		session_execute(l->session, "park", 3, park, NULL, NULL);
 		l->sent++;
 		buf_done(&ids);
@@ -247,8 +249,10 @@ add_settle(struct lane *l, struct batch *b)
 		statements_tids(b, taken, list);
 	else
 		statements_ids(b, taken, list);
-	values[0] = buf_str(list); /* out of memory: cut short, which the server refuses */
+	values[0] = buf_str(list);
 	lengths[0] = (int)list->len;
+	if (buf_failed(list))
+		session_spoil(l->session);
 	if (options->receipts)
 		count = receipts_bind(&l->receipts, b, taken, options->settle_delete, values, lengths);
 	session_execute(l->session, by_tid ? "settle_tids" : "settle_ids", count, values, lengths, formats);
@@ -278,6 +282,9 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 	l->limit = turn->claim_rows;
 	statements_bind_claim(p, l->number, turn->claim_rows, bytes, turn->probe ? &probe : &l->ladder, l->from_bottom,
 	                      turn->held_keys);
+	/* What the server would say of a value that is cut short is a mistake that a person must mend. */
+	if (buf_failed(&p->from_ids) || buf_failed(&p->xmaxes) || buf_failed(&p->opens))
+		session_spoil(l->session);
 	session_query(l->session, "BEGIN");
 	l->sent++;
 	session_execute_binary(l->session, l->sized ? "claim_sized" : "claim", CLAIM_PARAMS, p->values, p->lengths, p->formats);

@@ -347,9 +347,38 @@ test_settle_without_memory(void)
 	realloc_fails = 1;
 	turn(b, 0);
 	realloc_fails = 0;
-	TAP_STR(buf_str(&sent), "BEGIN settle_ids/# COMMIT sync");
+	TAP_STR(buf_str(&sent), "BEGIN spoiled settle_ids/# COMMIT sync");
 	lane_close(l);
 	TAP_INT(b->slots[0].state, EV_ACKED);
+	batch_free(b);
+}
+
+/* The very first claim too: it is tried again, and nobody need mend anything. */
+static void
+test_claim_without_memory(void)
+{
+	own();
+	realloc_fails = 1;
+	turn(NULL, 5);
+	realloc_fails = 0;
+	TAP_HAS(buf_str(&sent), "spoiled BEGIN claim/");
+	lane_close(l);
+}
+
+static void
+test_park_without_memory(void)
+{
+	struct batch *b = acked(true);
+
+	b->slots[0].state = EV_POISONED;
+	b->counts[EV_ACKED] = 0;
+	b->counts[EV_POISONED] = 1;
+	own();
+	realloc_fails = 1;
+	turn(b, 0);
+	realloc_fails = 0;
+	TAP_HAS(buf_str(&sent), "spoiled park/");
+	lane_close(l);
 	batch_free(b);
 }
 
@@ -431,6 +460,8 @@ main(void)
 	tap_test("lost in a turn", test_lost_in_turn);
 	tap_test("the server process changed", test_process_changed);
 	tap_test("settling without memory", test_settle_without_memory);
+	tap_test("claiming without memory", test_claim_without_memory);
+	tap_test("parking without memory", test_park_without_memory);
 	tap_test("looks from the bottom", test_looks);
 	tap_test("dropped", test_dropped);
 	tap_test("a claim that makes no sense", test_claim_without_sense);
