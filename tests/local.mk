@@ -1,6 +1,8 @@
 # A test is one program, made of the one C file that has its name. Where it includes a room's C file and replaces that
 # file's neighbours, its own definitions come before the library's, which then is not asked for them.
 UNIT_TESTS = \
+	tests/unit/admin/test_checkup_clock \
+	tests/unit/admin/test_checkup_kafka \
 	tests/unit/admin/test_compare \
 	tests/unit/admin/test_known \
 	tests/unit/admin/test_migrate \
@@ -218,7 +220,7 @@ tests_support_pgoutboxd_failpoints_SOURCES = \
 	src/relay/relay.c \
 	src/source/lane.c \
 	tests/support/failpoint.c
-tests_support_pgoutboxd_failpoints_CPPFLAGS = $(AM_CPPFLAGS) -DPGOUTBOX_FAILPOINTS
+tests_support_pgoutboxd_failpoints_CPPFLAGS = $(AM_CPPFLAGS) -DPGOUTBOX_FAILPOINTS -DLOOP_STALL_US=2000000
 tests_support_pgoutboxd_failpoints_LDADD = $(LIBPGOUTBOX)
 
 tests_support_pgoutboxd_sweep_SOURCES = src/pgoutboxd.c src/pgoutboxd_reload.c src/pgoutboxd_run.c tests/support/sweep.c

@@ -159,6 +159,22 @@ finish(const char *topic)
 	away_finish(&env, 2, topic);
 }
 
+/* Whoever asks the standby alone learns what it is, and that it is no mistake of the table's. */
+static void
+check_the_standby(void)
+{
+	char *conninfo = text("host=%s/b port=%d dbname=%s user=%s", pair.dir, pair.ports[1], env.name, env.name);
+	struct env_config cfg = {.conninfo = conninfo};
+	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "standby", 1, &cfg), "check", "--full", NULL};
+	char *output;
+
+	TAP_INT(proc_run(argv, 30000, &output), 75);
+	TAP_HAS(output, "warning  table: the server is a standby\n");
+	CU_ASSERT_PTR_NULL(strstr(output, "error "));
+	free(output);
+	free(conninfo);
+}
+
 static void
 standby_takes_over(void)
 {
@@ -169,6 +185,7 @@ standby_takes_over(void)
 		return;
 	away_write(&load, pair.both, RATE, 5);
 	away_wait_least(&env, 0, EVENTS_SENT, 500);
+	check_the_standby();
 	fail_over();
 	load_join(&load);
 	finish(topic);

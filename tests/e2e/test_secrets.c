@@ -208,6 +208,22 @@ in_place(void)
 	relays_in_silence(&cfg);
 }
 
+static void
+check_is_refused(const struct env_config *cfg, const char *finding)
+{
+	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "refused", 1, cfg), "check", "--full", NULL};
+	char *output;
+
+	TAP_INT(proc_run(argv, OUTAGE_MS, &output), 78);
+	TAP_HAS(output, finding);
+	holds_no_secret("check --full", output);
+	if (strstr(finding, "kafka") != NULL) {
+		TAP_HAS(output, "does not let us in: ");
+		TAP_HAS(output, "hint: look at security.protocol, sasl.*");
+	}
+	free(output);
+}
+
 /* Servers that refuse a secret say so, too. */
 static void
 refused(void)
@@ -226,7 +242,9 @@ refused(void)
 	look_from_outside(0);
 	env_daemon_stop(&env, 0);
 	look_at_log(0, "SASL authentication error");
+	check_is_refused(&cfg, "error    kafka: Kafka at ");
 	secrets_by_file(&cfg, WRONG_PASSWORD, TLS_KAFKA_PASSWORD);
+	check_is_refused(&cfg, "error    postgresql: ");
 	env_daemon_start(&env, 1, &cfg);
 	TAP_INT(proc_wait(&env.daemons[1], OUTAGE_MS), 78);
 	look_at_log(1, "password authentication failed");
