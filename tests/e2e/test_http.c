@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "support/env.h"
@@ -150,6 +152,82 @@ a_standstill_is_not_ready(void)
 	env_daemon_stop(&env, 0);
 }
 
+/* --- a loop that hangs --- */
+
+/* systemd's side of the notify socket. */
+static int
+listen_as_systemd(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int len = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", env.dir);
+
+	CU_ASSERT_FATAL(fd >= 0 && len < (int)sizeof(addr.sun_path));
+	CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+	setenv("NOTIFY_SOCKET", addr.sun_path, 1);
+	setenv("WATCHDOG_USEC", "400000", 1);
+	return fd;
+}
+
+/* Since the last call. */
+static int
+watchdog_pings(int fd)
+{
+	char text[512];
+	int pings = 0;
+
+	for (ssize_t n; (n = recv(fd, text, sizeof(text) - 1, 0)) >= 0;) {
+		text[n] = '\0';
+		pings += strstr(text, "WATCHDOG=1") != NULL;
+	}
+	return pings;
+}
+
+static int
+status_of(const char *path)
+{
+	char *body;
+	int status = env_get(&env, 0, path, &body);
+
+	free(body);
+	return status;
+}
+
+/* The endpoint's thread goes on, and tells; systemd hears no more, and would kill the daemon. */
+static void
+a_loop_that_hangs_is_not_live(void)
+{
+	struct env_config cfg = {.program = "tests/support/pgoutboxd-failpoints"};
+	struct error err;
+	int fd, pings = 0;
+
+	if (!env_begin(&env))
+		return;
+	env_init(&env, &cfg);
+	(void)env_topic(&env, "account");
+	fd = listen_as_systemd();
+	setenv("PGOUTBOX_FAILPOINT", "claim_received:1:hang", 1);
+	env_daemon_start(&env, 0, &cfg);
+	unsetenv("PGOUTBOX_FAILPOINT");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("NOTIFY_SOCKET");
+	env_daemon_ready(&env, 0, 15000);
+	TAP_INT(status_of("/livez"), 200);
+	for (int i = 0; i < 1500 && pings < 3; i++, proc_sleep_ms(10))
+		pings += watchdog_pings(fd);
+	CU_ASSERT(pings >= 3);
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload) VALUES ('account', 'k', 'e', '{}')");
+	ENV_MUST(proc_wait_text(&env.daemons[0], "failpoint claim_received", 15000, &err), &err);
+	(void)watchdog_pings(fd);
+	for (int i = 0; i < 1500 && status_of("/livez") == 200; i++)
+		proc_sleep_ms(10);
+	TAP_INT(status_of("/livez"), 503);
+	TAP_INT(status_of("/readyz"), 503);
+	TAP_INT(watchdog_pings(fd), 0);
+	close(fd);
+	proc_kill(&env.daemons[0]);
+}
+
 int
 main(void)
 {
@@ -158,5 +236,6 @@ main(void)
 	tap_test("promtool finds nothing to complain about", promtool_finds_nothing);
 	tap_test("health pages and unknown paths", health_pages);
 	tap_test("a standstill is not ready, and says so", a_standstill_is_not_ready);
+	tap_test("a loop that hangs is not live, and the watchdog is not fed", a_loop_that_hangs_is_not_live);
 	return tap_run();
 }

@@ -1,13 +1,15 @@
-/* failpoint.c - ends the daemon, or stops it, at a point of base/failpoint.def.
+/* failpoint.c - ends the daemon, stops it, or has its loop hang, at a point of base/failpoint.def.
  *
  *   PGOUTBOX_FAILPOINT=NAME:N        SIGKILL at the N-th arrival
  *   PGOUTBOX_FAILPOINT=NAME:N:stop   SIGSTOP there
+ *   PGOUTBOX_FAILPOINT=NAME:N:hang   this thread stays there for good, the others go on
  *
  * Only in tests/support/pgoutboxd-failpoints, never in the product.
  */
 #include "base/failpoint.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +28,14 @@ static struct {
 	enum failpoint point;
 	unsigned long arrivals_left; /* 0 = not armed */
 	int signo;
+	bool hangs;
 } armed;
 
 /* A test that arms what is not there would wait in vain. */
 static _Noreturn void
 misspelt(const char *text)
 {
-	fprintf(stderr, "PGOUTBOX_FAILPOINT=\"%s\" is not NAME:N or NAME:N:stop with a name of failpoint.def\n", text);
+	fprintf(stderr, "PGOUTBOX_FAILPOINT=\"%s\" is not NAME:N, NAME:N:stop or NAME:N:hang with a name of failpoint.def\n", text);
 	_exit(EX_USAGE);
 }
 
@@ -53,7 +56,8 @@ arm(void)
 			break;
 	armed.arrivals_left = strtoul(colon + 1, &end, 10);
 	armed.signo = strcmp(end, ":stop") == 0 ? SIGSTOP : SIGKILL;
-	if (armed.point == FAILPOINTS || armed.arrivals_left == 0 || (*end != '\0' && armed.signo == SIGKILL))
+	armed.hangs = strcmp(end, ":hang") == 0;
+	if (armed.point == FAILPOINTS || armed.arrivals_left == 0 || (*end != '\0' && armed.signo == SIGKILL && !armed.hangs))
 		misspelt(text);
 }
 
@@ -64,5 +68,7 @@ failpoint_reached(enum failpoint point)
 		return;
 	/* Nothing that this process had in mind may reach a log or a socket any more. */
 	dprintf(STDERR_FILENO, "failpoint %s: %s\n", points[point].name, points[point].sentence);
+	while (armed.hangs)
+		pause();
 	kill(getpid(), armed.signo);
 }
