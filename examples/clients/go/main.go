@@ -60,8 +60,9 @@ func emit(ctx context.Context, db *pgx.Conn, w withdrawal, requestID string) err
 func process(ctx context.Context, db *pgx.Conn, record *kgo.Record) (isNew bool, err error) {
 	headers := map[string]*string{} // nil: there is none
 	for _, h := range record.Headers {
-		value := string(h.Value)
-		headers[h.Key] = &value
+		if value := string(h.Value); h.Value != nil {
+			headers[h.Key] = &value
+		}
 	}
 	id, kind := headers["id"], headers["type"]
 	if id == nil || kind == nil {

@@ -71,7 +71,8 @@ class Outbox {
 
 	static String header(ConsumerRecord<byte[], byte[]> message, String name) {
 		Header header = message.headers().lastHeader(name);
-		return header == null ? null : new String(header.value(), StandardCharsets.UTF_8);
+		byte[] value = header == null ? null : header.value();
+		return value == null ? null : new String(value, StandardCharsets.UTF_8);
 	}
 
 	/** Returns whether the message was new. When this returns, its transaction is committed. */
