@@ -9,6 +9,7 @@
 #include "admin/pace.h"
 #include "base/clock.h"
 #include "source/prune.h"
+#include "source/receipts.h"
 
 static int
 note(PGconn *conn, const struct layout *lo, const struct pruning_request *rq, const struct prune_seen *seen,
@@ -16,14 +17,14 @@ note(PGconn *conn, const struct layout *lo, const struct pruning_request *rq, co
 {
 	char rows[24], last[24], age[24];
 	const struct audit_detail details[] = {
-		{"rows", rows, true}, {"through_id", last, true}, {"older_than_seconds", age, true}};
+		{"rows", rows, true}, {"older_than_seconds", age, true}, {"through_id", last, true}};
 
 	if (rq->dry || seen->deleted == 0)
 		return 0;
 	snprintf(rows, sizeof(rows), "%" PRId64, seen->deleted);
 	snprintf(last, sizeof(last), "%" PRId64, seen->last_id);
 	snprintf(age, sizeof(age), "%" PRId64, rq->age_ms / 1000);
-	return audit_add(conn, "prune", lo->relation_oid, details, sizeof(details) / sizeof(details[0]), err);
+	return audit_add(conn, "prune", lo->relation_oid, details, rq->receipts ? 2 : 3, err);
 }
 
 static int
@@ -52,11 +53,14 @@ pruning_run(PGconn *conn, const struct layout *lo, const struct pruning_request 
 	struct prune_seen seen = {.looked = PRUNE_BATCH_ROWS, .last_id = PRUNE_BOTTOM};
 
 	*ret_done = (struct pruning){0};
-	if (lo->columns[COL_SENT_AT].quoted == NULL) {
+	if (!rq->receipts && lo->columns[COL_SENT_AT].quoted == NULL) {
 		error_set(err, ERR_CONFIG, "table \"%s\" has no column that tells what was sent", lo->relation);
 		return error_hint(err, "there is nothing to prune: with outbox.settle: delete a row goes when it is sent");
 	}
-	prune_text(lo, rq->dry, &sql);
+	if (rq->receipts)
+		receipts_prune_text(lo, rq->dry, &sql);
+	else
+		prune_text(lo, rq->dry, &sql);
 	while (seen.looked == PRUNE_BATCH_ROWS) {
 		int64_t begun_us = clock_mono_us();
 

@@ -20,6 +20,7 @@ struct pruning {
 struct pruning_request {
 	int64_t age_ms;
 	bool dry; /* only counts */
+	bool receipts; /* those of deleted rows, instead of rows */
 	/* After each step; may be NULL. */
 	void (*progress)(void *ctx, const struct pruning *so_far);
 	void *ctx;

@@ -47,11 +47,11 @@ tell_json(const struct outbox *o, const struct pruning *done, int64_t age_ms, bo
 }
 
 static int
-tell(const struct pruning *done, int64_t age_ms, bool dry)
+tell(const struct pruning *done, const char *what, int64_t age_ms, bool dry)
 {
 	char age[WORDS_SIZE];
 
-	printf("%" PRId64 " row%s%s deleted: sent more than %s ago\n", done->deleted, done->deleted == 1 ? "" : "s",
+	printf("%" PRId64 " %s%s%s deleted: sent more than %s ago\n", done->deleted, what, done->deleted == 1 ? "" : "s",
 	       dry ? " would be" : "", words_duration(age, age_ms * 1000));
 	if (done->spared > 0)
 		printf("%" PRId64 " stay%s that old, because they are parked\n", done->spared, done->spared == 1 ? "s" : "");
@@ -66,6 +66,7 @@ verb_prune(const struct arguments *args, const struct config *cfg)
 	struct pruning_request rq = {.dry = args->dry_run, .progress = on_progress, .ctx = &p};
 	struct pruning done;
 	int status = read_age(args, cfg, &rq.age_ms);
+	const char *what;
 	struct error err;
 	int rc;
 
@@ -73,12 +74,14 @@ verb_prune(const struct arguments *args, const struct config *cfg)
 		return status;
 	if (outbox_open(cfg, args->database, &o, &err) != 0)
 		return verb_fail(&err);
+	rq.receipts = cfg->outbox.receipts && cfg->outbox.settle == SETTLE_DELETE;
+	what = rq.receipts ? "receipt" : "row";
 	p = progress_begin(stderr, args->dry_run ? "look" : "prune", "rows looked at", PROGRESS_UNKNOWN);
 	rc = pruning_run(o.target.conn, &o.layout, &rq, &done, &err);
 	progress_end(&p);
 	if (rc == 0)
-		return args->json ? tell_json(&o, &done, rq.age_ms, args->dry_run) : tell(&done, rq.age_ms, args->dry_run);
+		return args->json ? tell_json(&o, &done, rq.age_ms, args->dry_run) : tell(&done, what, rq.age_ms, args->dry_run);
 	if (done.deleted > 0 && !args->dry_run)
-		fprintf(stderr, "%" PRId64 " rows were deleted before this:\n", done.deleted);
+		fprintf(stderr, "%" PRId64 " %ss were deleted before this:\n", done.deleted, what);
 	return verb_fail(&err);
 }

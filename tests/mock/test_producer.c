@@ -111,6 +111,30 @@ test_receipt(void)
 	}
 }
 
+/* The broker says that it has a batch already, and not where: librdkafka would have them at -1, 0, 1 and so on. */
+static void
+test_receipts_of_duplicates(void)
+{
+	static const rd_kafka_resp_err_t known = RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER;
+	struct producer_property linger = {"linger.ms", "100"}; /* all in one batch, or nearly */
+	struct error err;
+
+	producer_free(rig.p);
+	TAP_INT_FATAL(rig_producer_with(&rig, rig.brokers, &linger, 1, &err), 0);
+	rd_kafka_mock_topic_create(rig.cluster, "known", 1, 1);
+	TAP_INT_FATAL(rig_send(&rig, "known", "k", "v", NULL), 0);
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 1));
+	TAP_INT(rig.last_offset, 0);
+	for (int i = 0; i < 20; i++)
+		rd_kafka_mock_push_request_errors_array(rig.cluster, 0, 1, &known);
+	for (int i = 0; i < 20; i++)
+		TAP_INT_FATAL(rig_send(&rig, "known", "k", "v", NULL), 0);
+	CU_ASSERT_FATAL(RIG_UNTIL(&rig, 10000, rig.reports[SEND_OK] == 21));
+	TAP_INT(rig.last_offset, -1);
+	TAP_INT(rig.highest_offset, 0);
+	TAP_INT(rig.last_partition, 0);
+}
+
 /* The caller's value is not copied: what it holds when librdkafka sends is what arrives. The key is copied. */
 static void
 test_no_copy(void)
@@ -687,6 +711,7 @@ main(void)
 	tap_suite_fixture("producer", setup, teardown);
 	tap_test("every byte arrives, NULL and empty apart", test_bytes);
 	tap_test("a report has partition, offset and opaque", test_receipt);
+	tap_test("offsets of duplicates are unknown", test_receipts_of_duplicates);
 	tap_test("the value is not copied, the key is", test_no_copy);
 	tap_test("keys reach the partitions that Java gives them", test_partitions_like_java);
 	tap_test("a fresh topic does not wait for librdkafka's scan", test_first_message_waits_for_no_scan);

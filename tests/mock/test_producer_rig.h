@@ -28,6 +28,7 @@ struct rig {
 	size_t reports[SEND_FATAL + 1];
 	int32_t last_partition;
 	int64_t last_offset;
+	int64_t highest_offset;
 	void *last_opaque;
 	char last_reason[256];
 	int ups, downs, fatals, logs;
@@ -55,6 +56,8 @@ rig_on_report(void *ctx, const struct report *r)
 	rig->reports[r->class]++;
 	rig->last_partition = r->partition;
 	rig->last_offset = r->offset;
+	if (r->offset > rig->highest_offset)
+		rig->highest_offset = r->offset;
 	rig->last_opaque = r->opaque;
 	CU_ASSERT_EQUAL(r->reason == NULL, r->class == SEND_OK);
 	if (r->reason != NULL)

@@ -252,6 +252,28 @@ test_prune(void)
 	expect(EX_CONFIG, "permission denied", ARGS("prune", "--older-than", "1s"));
 }
 
+/* With deleted rows it is their receipts that grow old. */
+static void
+test_prune_receipts(void)
+{
+	SANDBOX(sb);
+	json_t *root;
+
+	write_config(&sb, "  settle: delete\n  receipts: true\n  retention: 1d\n");
+	free(run(EX_OK, ARGS("init")));
+	sandbox_exec(sb.db, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type) VALUES ('o', '1', 't');"
+	                    "INSERT INTO pgoutbox.receipts (outbox, row_id, topic, sent_at) SELECT 'public.outbox_events', n, 't',"
+	                    " now() - n * interval '1 hour' FROM generate_series(1, 2500) n");
+	expect(EX_OK, "2477 receipts would be deleted", ARGS("prune", "--dry-run"));
+	expect(EX_OK, "2477 receipts deleted: sent more than 24 h ago\n", ARGS("prune"));
+	TAP_INT(sandbox_int(sb.db, "SELECT sum(row_id) FROM pgoutbox.receipts"), 23 * 24 / 2);
+	TAP_INT(sandbox_int(sb.db, "SELECT sum((detail ->> 'rows')::int) FROM pgoutbox.audit WHERE verb = 'prune'"), 2477);
+	root = run_json(ARGS("prune", "--older-than", "150m", "--json"));
+	TAP_INT(JSON_INT(root, "deleted"), 21);
+	json_decref(root);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 1);
+}
+
 /* Fails a step as it commits, the second one: what it would have done is not counted. */
 static void
 test_lost_commit(void)
@@ -295,6 +317,7 @@ main(void)
 	tap_test("the header that marks them", test_headers);
 	tap_test("many, step by step", test_many);
 	tap_test("prune", test_prune);
+	tap_test("prune receipts", test_prune_receipts);
 	tap_test("a step that fails as it commits is not counted", test_lost_commit);
 	status = tap_run();
 	unlink(config_path);

@@ -282,6 +282,7 @@ test_detach(void)
 	settle_down();
 	TAP_INT(unsent(), 0);
 	TAP_INT(world.sends, 5);
+	TAP_INT(world.receipts, 5);
 	CU_ASSERT_FALSE(pipe_detached(world.pipe));
 	world_end();
 }
@@ -683,6 +684,7 @@ test_stranded_in_parts(void)
 	run_ms(1000);
 	TAP_INT(unsent(), 0);
 	TAP_INT(world.sends, 8);
+	TAP_INT(world.receipts, 8);
 	world_end();
 }
 

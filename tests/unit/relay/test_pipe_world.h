@@ -75,6 +75,9 @@ struct row {
 	bool retried;      /* by the operator: with keys that are not blocked, later ones are out already */
 	int parked_times;
 	struct slot *slot; /* in the last batch that has it, unless an earlier one has it with Kafka */
+	struct slot *told; /* whose report was the last to say where it is: */
+	int32_t partition;
+	int64_t offset;
 };
 
 struct lane {
@@ -126,6 +129,8 @@ static struct {
 	unsigned seed;
 	uint64_t random;
 	unsigned long sends;
+	int64_t offset; /* the last that was told */
+	int64_t receipts; /* that settles had with them */
 } world;
 
 static const char *const key_names[WORLD_KEYS] = {NULL, "k1", "k2", "k3", "k4", "k5", "k6", "k7\"", "k8\\", "k9,",
@@ -419,6 +424,9 @@ report(struct slot *slot, enum send_class class)
 	if (class == SEND_OK) {
 		deliver(row);
 		row->acked = true;
+		row->told = slot;
+		r.partition = row->partition = row->key % WORLD_PARTITIONS;
+		r.offset = row->offset = ++world.offset % 5 == 0 ? -1 : world.offset;
 	}
 	pipe_report(slot->batch->owner, slot, &r);
 }
@@ -654,6 +662,16 @@ parked_result(void)
 	return res;
 }
 
+/* What Kafka told of the event is there when its row is settled, however late that is. */
+static void
+check_receipt(const struct slot *slot, const struct row *row)
+{
+	if (slot->state != EV_ACKED || row->told != slot)
+		return;
+	MUST(slot->sent_partition == row->partition && slot->sent_offset == row->offset);
+	world.receipts++;
+}
+
 static void
 execute_settle(struct lane *l)
 {
@@ -664,6 +682,7 @@ execute_settle(struct lane *l)
 
 		if (!b->slots[i].settling || row->sent)
 			continue;
+		check_receipt(&b->slots[i], row);
 		row->sent = true;
 		if (b->slots[i].state == EV_POISONED) {
 			row->parked = true;

@@ -39,6 +39,7 @@ static struct {
 	int ups, downs, fatals, logs, statistics;
 	int priority;
 	int64_t offset;
+	int64_t offsets[4]; /* of the first */
 	char text[600];
 	bool dead_in_fatal;
 } seen;
@@ -213,6 +214,8 @@ on_report(void *ctx, const struct report *r)
 {
 	(void)ctx;
 	seen.reports[r->class]++;
+	if (seen.total < sizeof seen.offsets / sizeof seen.offsets[0])
+		seen.offsets[seen.total] = r->offset;
 	seen.total++;
 	seen.offset = r->offset;
 	if (r->reason != NULL)
@@ -331,6 +334,35 @@ test_report(void)
 	TAP_INT(p.in_flight + topic->in_flight, 0);
 	TAP_INT(topic->ask_due_us, CLOCK_NEVER);
 	CU_ASSERT_FALSE(rung());
+}
+
+/* Several messages in one event, as librdkafka numbers them from the first one's offset on. */
+static void
+expect_offsets(int64_t base, size_t count, const int64_t *expected)
+{
+	rd_kafka_message_t m[4];
+
+	seen.total = 0;
+	add_report(m, count, RD_KAFKA_RESP_ERR_NO_ERROR, 1);
+	for (size_t i = 0; i < count; i++)
+		m[i].offset = base + (int64_t)i;
+	fire(0);
+	TAP_INT_FATAL(seen.total, count);
+	for (size_t i = 0; i < count; i++)
+		TAP_INT(seen.offsets[i], expected[i]);
+}
+
+/* A broker that knew a batch already need not tell where it is. */
+static void
+test_unknown_offsets(void)
+{
+	static const int64_t unknown[] = {-1, -1, -1, -1}, from_0[] = {0, 1, 2, 3}, from_7[] = {7, 8, 9};
+
+	expect_offsets(-1, 4, unknown);
+	expect_offsets(-1, 1, unknown);
+	expect_offsets(0, 4, from_0);
+	expect_offsets(7, 3, from_7);
+	expect_offsets(RD_KAFKA_OFFSET_INVALID, 4, unknown);
 }
 
 static void
@@ -623,6 +655,7 @@ main(void)
 {
 	tap_suite_fixture("events", setup, teardown);
 	tap_test("reports are handed on and counted", test_report);
+	tap_test("offsets that the broker did not tell", test_unknown_offsets);
 	tap_test("a turn is bounded, and what is left rings", test_bounded);
 	tap_test("each failure has its class", test_classes);
 	tap_test("a refusal says what and why", test_reasons);
