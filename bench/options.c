@@ -11,6 +11,7 @@ static const struct option longs[] = {
 	{"payload", required_argument, NULL, 'p'},
 	{"keys", required_argument, NULL, 'k'},
 	{"settle", required_argument, NULL, 's'},
+	{"receipts", no_argument, NULL, 'R'},
 	{"lanes", required_argument, NULL, 'l'},
 	{"relays", required_argument, NULL, 'r'},
 	{"batch-rows", required_argument, NULL, 'b'},
@@ -35,6 +36,7 @@ static const char help[] =
 	"  --payload BYTES     of each event\n"
 	"  --keys N|one|zipf   how many keys; all events of one; 10,000 of them with Zipf's shares\n"
 	"  --settle MODE       mark or delete\n"
+	"  --receipts          keeps them\n"
 	"  --lanes N  --relays N  --batch-rows N  --batch-bytes N\n"
 	"  --properties LIST   kafka.properties: NAME=VALUE,NAME=VALUE\n"
 	"  --program PATH      another pgoutboxd\n"
@@ -92,6 +94,7 @@ read_one(int c, struct options *opt)
 	case 'p': drain->fill.payload_bytes = (int)number("payload", optarg); break;
 	case 'k': read_keys(optarg, &drain->fill); break;
 	case 's': drain->world.settle_delete = is_delete(optarg); break;
+	case 'R': drain->world.receipts = true; break;
 	case 'l': drain->world.lanes = (int)number("lanes", optarg); break;
 	case 'r': drain->relays = (int)number("relays", optarg); break;
 	case 'b': drain->world.batch_rows = (int)number("batch-rows", optarg); break;

@@ -325,7 +325,8 @@ world_config(struct world *w, int i)
 	out = fopen(path, "we");
 	if (out == NULL)
 		say_die("could not write %s", path);
-	fprintf(out, "database:\n  conninfo: \"%s\"\noutbox:\n  settle: %s\n", w->conninfo, w->opt.settle_delete ? "delete" : "mark");
+	fprintf(out, "database:\n  conninfo: \"%s\"\noutbox:\n  settle: %s\n  receipts: %s\n", w->conninfo,
+	        w->opt.settle_delete ? "delete" : "mark", w->opt.receipts ? "true" : "false");
 	if (w->opt.lanes > 0)
 		fprintf(out, "  lanes: %d\n", w->opt.lanes);
 	if (w->opt.batch_rows > 0)

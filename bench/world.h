@@ -23,6 +23,7 @@ struct world_options {
 	int batch_rows;
 	int64_t batch_bytes;
 	bool settle_delete;
+	bool receipts;
 	bool notify;            /* with the trigger, and a daemon that listens */
 	const char *properties; /* of kafka.properties: "linger.ms=5,compression.type=lz4"; NULL = none */
 	const char *program;    /* instead of the daemon beside us; NULL */
