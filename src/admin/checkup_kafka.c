@@ -104,7 +104,7 @@ checkup_kafka(const struct config *cfg, const struct checkup_topics *topics, str
 
 	for (size_t i = 0; i < topics->count; i++)
 		looked[i].name = topics->items[i].name;
-	if (plan_init(&plan, cfg, &err) != 0 || cluster_look(&plan.producer, LOOK_MS, looked, topics->count, &cl, &err) != 0) {
+	if (plan_init(&plan, cfg, &err) != 0 || cluster_look(&plan.producer, true, LOOK_MS, looked, topics->count, &cl, &err) != 0) {
 		checkup_add_error(c, "kafka", &err);
 		return;
 	}

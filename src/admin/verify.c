@@ -199,7 +199,8 @@ look_at_cluster(struct verify *v, struct error *err)
 	if (topics == NULL || v->compacted == NULL)
 		error_set(err, ERR_RETRY, "out of memory");
 	else
-		rc = cluster_look(&v->o->target.plan.producer, LOOK_MS + (int)count * LOOK_TOPIC_MS, topics, count, &cl, err);
+		rc = cluster_look(&v->o->target.plan.producer, false, LOOK_MS + (int)count * LOOK_TOPIC_MS, topics, count, &cl,
+		                  err);
 	if (rc == 0 && !cl.reached)
 		rc = unreachable(v, &cl, err);
 	if (rc == 0)

@@ -208,7 +208,7 @@ look_at_settings(struct look *l, struct cluster_topic *t)
 }
 
 static void
-look(struct look *l, struct cluster_topic topics[], size_t count)
+look(struct look *l, bool produces, struct cluster_topic topics[], size_t count)
 {
 	int64_t begun_us = clock_mono_us();
 	bool answered = true;
@@ -221,7 +221,7 @@ look(struct look *l, struct cluster_topic topics[], size_t count)
 	for (size_t i = 0; i < count && answered; i++)
 		if (topics[i].state == CLUSTER_TOPIC_FOUND)
 			answered = look_at_settings(l, &topics[i]);
-	while (l->cluster->fatal[0] == '\0' && clock_mono_us() < begun_us + FATAL_MS * 1000)
+	while (produces && l->cluster->fatal[0] == '\0' && clock_mono_us() < begun_us + FATAL_MS * 1000)
 		hear(l, 50);
 }
 
@@ -254,8 +254,8 @@ start(struct look *l, const struct producer_options *opt, struct error *err)
 }
 
 int
-cluster_look(const struct producer_options *opt, int timeout_ms, struct cluster_topic topics[], size_t count,
-             struct cluster *ret_cluster, struct error *err)
+cluster_look(const struct producer_options *opt, bool produces, int timeout_ms, struct cluster_topic topics[],
+             size_t count, struct cluster *ret_cluster, struct error *err)
 {
 	struct cluster c = {.reached = false};
 	struct look l = {.cluster = &c, .deadline_us = clock_mono_us() + (int64_t)timeout_ms * 1000};
@@ -264,7 +264,7 @@ cluster_look(const struct producer_options *opt, int timeout_ms, struct cluster_
 	for (size_t i = 0; i < count; i++)
 		topics[i] = (struct cluster_topic){.name = topics[i].name, .message_max = -1, .min_in_sync = -1};
 	if (rc == 0) {
-		look(&l, topics, count);
+		look(&l, produces, topics, count);
 		rd_kafka_queue_destroy(l.queue);
 		rd_kafka_destroy(l.rk);
 		*ret_cluster = c;

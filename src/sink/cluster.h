@@ -41,9 +41,9 @@ struct cluster {
 	int64_t client_max; /* message.max.bytes */
 };
 
-/* Fills topics[i] from its name. ERR_CONFIG on bad properties, ERR_RETRY when librdkafka cannot start; that nobody answers is
+/* Fills topics[i] from its name. produces: waits a moment to hear whether that is allowed, too. ERR_CONFIG on bad properties, ERR_RETRY when librdkafka cannot start; that nobody answers is
  * no error here. */
-int cluster_look(const struct producer_options *opt, int timeout_ms, struct cluster_topic topics[], size_t count,
-                 struct cluster *ret_cluster, struct error *err) __attribute__((warn_unused_result));
+int cluster_look(const struct producer_options *opt, bool produces, int timeout_ms, struct cluster_topic topics[],
+                 size_t count, struct cluster *ret_cluster, struct error *err) __attribute__((warn_unused_result));
 
 #endif

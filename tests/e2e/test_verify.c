@@ -191,6 +191,28 @@ publish(const char *outbox_lines, const char *unsent)
 	env_wait_int(&env, 0, SOON_MS, "%s", unsent);
 }
 
+/* Rows and messages are cut at the same time, wherever it is. */
+static void
+halves_are_whole(void)
+{
+	char *middle = text("SELECT '--until=' || clock_timestamp() FROM outbox_events WHERE id = $1", 1), since[64];
+
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, created_at)"
+	               " SELECT 'account', 'k1', 't', '{}', '%s'::timestamptz + n * interval '100 us' FROM generate_series(-20, 20) n",
+	         middle + strlen("--until="));
+	env_wait_int(&env, 0, SOON_MS, UNSENT);
+	snprintf(since, sizeof(since), "--since=%s", middle + strlen("--until="));
+	verify(EX_OK, middle, NULL);
+	counts_are(0, 0, 0, 0, 0, 0);
+	TAP_INT(count("events"), count("messages"));
+	CU_ASSERT(count("events") >= EVENTS);
+	verify(EX_OK, since, NULL);
+	counts_are(0, 0, 0, 0, 0, 0);
+	TAP_INT(count("events"), count("messages"));
+	CU_ASSERT(count("events") >= 20);
+	free(middle);
+}
+
 static void
 what_is_wrong_is_named(void)
 {
@@ -206,6 +228,11 @@ what_is_wrong_is_named(void)
 	TAP_INT(count("messages"), EVENTS);
 	TAP_INT(count("events"), EVENTS);
 	TAP_INT(count("keys"), KEYS);
+
+	verify(EX_OK, "--since=2030-01-01", NULL);
+	TAP_INT(count("rows"), 0);
+	TAP_INT(count("messages"), 0);
+	halves_are_whole();
 
 	fifth = event_id(5);
 	payload = text("SELECT payload FROM outbox_events WHERE id = $1", 5);
@@ -289,6 +316,19 @@ only_what_is_committed_counts(void)
 	env_daemon_stop(&env, 0);
 }
 
+static void
+refuses(const char *outbox_lines, const char *option, const char *why)
+{
+	const struct env_config other = {.outbox_lines = outbox_lines};
+	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "other", 1, &other), "verify", option, NULL};
+	char *output = NULL;
+
+	TAP_INT(proc_run(argv, 30000, &output), EX_CONFIG);
+	TAP_HAS(output, why);
+	TAP_HAS(output, "hint: ");
+	free(output);
+}
+
 /* Rows that were deleted are known by their receipts. */
 static void
 receipts_stand_for_rows(void)
@@ -313,6 +353,8 @@ receipts_stand_for_rows(void)
 	TAP_INT(json_integer_value(example("altered", "row_id")), 5);
 	TAP_STR(json_string_value(json_array_get(example("altered", "altered"), 0)), "payload");
 	env_daemon_stop(&env, 0);
+	refuses("  settle: delete\n", NULL, "there is nothing to compare by");
+	refuses("  settle: delete\n  receipts: true\n", "--since=today", "receipts do not tell when events were created");
 }
 
 int
