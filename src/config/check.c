@@ -61,12 +61,12 @@ column_option(size_t column)
 static void
 check_pair(const struct config *cfg, size_t a, size_t b, struct config_problems *problems)
 {
-	const char *column = config_column(cfg, a);
+	const char *column = config_column(cfg, (enum event_column)a);
 	/* The complaint goes to the later one, unless that has its default and the earlier one has not. */
 	bool earlier = strcmp(column, column_option(a)) != 0 && strcmp(column, column_option(b)) == 0;
 	char path[64];
 
-	if (column[0] == '\0' || strcmp(column, config_column(cfg, b)) != 0)
+	if (column[0] == '\0' || strcmp(column, config_column(cfg, (enum event_column)b)) != 0)
 		return;
 	(void)snprintf(path, sizeof(path), "outbox.columns.%s", column_option(earlier ? a : b));
 	config_complain(cfg, path, problems, CONFIG_ERROR,

@@ -15,7 +15,7 @@ make_router(const struct config *cfg, struct router **ret_router, struct error *
 	const char *columns[COL_COUNT];
 
 	for (int i = 0; i < COL_COUNT; i++)
-		columns[i] = config_column(cfg, i);
+		columns[i] = config_column(cfg, (enum event_column)i);
 	return router_new(cfg->kafka.topic, columns, ret_router, err);
 }
 
@@ -94,7 +94,7 @@ plan_table(struct plan *plan, const struct config *cfg)
 		.receipts = outbox->receipts,
 	};
 	for (int i = 0; i < COL_COUNT; i++)
-		plan->request.columns[i] = config_column(cfg, i);
+		plan->request.columns[i] = config_column(cfg, (enum event_column)i);
 	plan->statements = (struct statements_options){
 		.settle_delete = outbox->settle == SETTLE_DELETE,
 		.block_parked_keys = outbox->poison == POISON_BLOCK_KEY,
