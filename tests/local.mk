@@ -111,6 +111,8 @@ UNIT_TESTS = \
 	tests/unit/source/test_lane \
 	tests/unit/source/test_layout \
 	tests/unit/source/test_layout_problems \
+	tests/unit/source/test_literal \
+	tests/unit/source/test_receipts \
 	tests/unit/source/test_refusal \
 	tests/unit/source/test_session \
 	tests/unit/source/test_share \
