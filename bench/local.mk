@@ -34,25 +34,18 @@ EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 BENCH_LDADD = libbench.a $(LDADD) -lm
 
-bench_ceilings_SOURCES = bench/ceilings.c
 bench_ceilings_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_ceilings_LDADD = $(BENCH_LDADD)
-bench_drain_SOURCES = bench/drain.c
 bench_drain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_drain_LDADD = $(BENCH_LDADD)
-bench_idle_SOURCES = bench/idle.c
 bench_idle_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_idle_LDADD = $(BENCH_LDADD)
-bench_latency_SOURCES = bench/latency.c
 bench_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_latency_LDADD = $(BENCH_LDADD)
-bench_hostile_SOURCES = bench/hostile.c
 bench_hostile_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_hostile_LDADD = $(BENCH_LDADD)
-bench_report_SOURCES = bench/report.c
 bench_report_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_report_LDADD = $(BENCH_LDADD)
-bench_scale_SOURCES = bench/scale.c
 bench_scale_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_scale_LDADD = $(BENCH_LDADD)
 
