@@ -236,6 +236,37 @@ bad_requests(void)
 	free(id);
 }
 
+/* What the request is called goes with its event. */
+static void
+followed(void)
+{
+	SERVICE(s, "--takeover", "3600");
+	CURL *curl = curl_easy_init();
+	struct curl_slist *headers = NULL;
+	char url[128];
+	static const char *const lines[] = {"Idempotency-Key: k", "X-Request-Id: r-1", "traceparent: 00-1-2-01"};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		headers = curl_slist_append(headers, lines[i]);
+	snprintf(url, sizeof(url), "%s/payments", s.url);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, ORDER);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)PATIENCE_MS);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, fwrite);
+	FILE *nowhere = fopen("/dev/null", "w");
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, nowhere);
+	TAP_INT(curl_easy_perform(curl), CURLE_OK);
+	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
+	fclose(nowhere);
+	TAP_STR(kit_ask(s.sb.db, "SELECT concat_ws(' ', headers->>'request_id', headers->>'traceparent') FROM outbox_events"), "r-1 00-1-2-01");
+	/* and not with that of the next request on the same connection */
+	TAP_INT(pay(&s, "k2", ORDER), 201);
+	TAP_INT(sandbox_int(s.sb.db, "SELECT count(*) FROM outbox_events WHERE headers IS NULL"), 1);
+}
+
 /* The connection goes in the middle of the transaction. The key is given up, or this would take an hour. */
 static void
 lost_connection(void)
@@ -376,6 +407,7 @@ main(void)
 	tap_test("service: new, completed, conflict, in progress, and taken over", four_answers);
 	tap_test("service: a refusal is as final as a payment", refusals);
 	tap_test("service: what is no payment", bad_requests);
+	tap_test("service: the event carries the request's id", followed);
 	tap_test("service: the connection to the database is lost", lost_connection);
 	tap_test("client: sends everything again, and is answered the same", impatient_client);
 	tap_test("provider: one charge for a key", one_charge);
