@@ -36,10 +36,10 @@ checkup_postgresql(const struct config *c, const char *database, const char *rol
 }
 
 int
-cluster_look(const struct producer_options *opt, int timeout_ms, struct cluster_topic topics[], size_t count,
+cluster_look(const struct producer_options *opt, bool produces, int timeout_ms, struct cluster_topic topics[], size_t count,
              struct cluster *ret_cluster, struct error *err)
 {
-	(void)opt, (void)timeout_ms;
+	(void)opt, (void)produces, (void)timeout_ms;
 	if (look_fails) {
 		error_set(err, ERR_CONFIG, "no such property");
 		return error_hint(err, "see the list");
