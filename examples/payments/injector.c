@@ -1,13 +1,15 @@
 /* injector.c - a bad road between the relay and its consumers, made on purpose.
  *
- * Everything in one topic flows in. Out come copies of earlier messages into the same topic, and all of it in disorder,
- * with copies too, into a second one. It loses nothing, and keeps no offsets: started again, it repeats everything.
+ * Everything in one topic flows in. Out come copies of earlier messages into the same topic, and into a second one all of
+ * it, with the copies, and in disorder: some events come after the next one of their payment. It loses nothing, and keeps
+ * no offsets: started again, it repeats everything.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "options.h"
@@ -15,9 +17,9 @@
 #include "stream.h"
 
 enum {
-	WINDOW = 100,    /* messages that wait to be overtaken */
+	HELD = 1000,     /* messages that wait to be overtaken, at most */
 	MEMORY = 400,    /* of which copies are made */
-	IDLE_MS = 300,   /* nothing comes: what waits goes on */
+	IDLE_MS = 300,
 	SAY_EVERY = 100, /* messages */
 	START_MS = 30000,
 	FLUSH_MS = 30000,
@@ -25,21 +27,15 @@ enum {
 
 struct injector {
 	const char *brokers, *from, *to, *progress;
-	double copies; /* of a message, on average */
+	double copies, late; /* shares of the messages */
 	unsigned short rng[3];
 	rd_kafka_t *producer;
 	struct stream *in;
-	struct message window[WINDOW];
-	struct message memory[MEMORY]; /* a ring */
+	struct message held[HELD];
+	struct message memory[MEMORY]; /* a ring of those that were forwarded */
 	size_t waiting;
-	unsigned long long seen, forwarded, copied, failed;
+	unsigned long long forwarded, copied, failed;
 };
-
-static size_t
-below(struct injector *inj, size_t limit)
-{
-	return (size_t)(erand48(inj->rng) * (double)limit);
-}
 
 static void
 on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *ctx)
@@ -117,47 +113,62 @@ send_to(struct injector *inj, const char *topic, const struct message *msg, bool
 static void
 send_copy(struct injector *inj)
 {
-	size_t known = inj->seen < MEMORY ? (size_t)inj->seen : MEMORY;
-	const struct message *earlier = &inj->memory[below(inj, known)];
+	size_t known = inj->forwarded < MEMORY ? (size_t)inj->forwarded : MEMORY;
+	const struct message *earlier = &inj->memory[(size_t)(erand48(inj->rng) * (double)known)];
 
 	send_to(inj, inj->from, earlier, true);
 	send_to(inj, inj->to, earlier, true);
 	inj->copied++;
 }
 
-/* Any of those that wait. A message belongs to the memory as well, which releases it. */
+/* The message moves into the memory. */
 static void
-forward_one(struct injector *inj)
+forward(struct injector *inj, struct message *msg)
 {
-	size_t chosen = below(inj, inj->waiting);
+	struct message *place = &inj->memory[inj->forwarded % MEMORY];
 
-	send_to(inj, inj->to, &inj->window[chosen], false);
-	inj->window[chosen] = inj->window[--inj->waiting];
+	send_to(inj, inj->to, msg, false);
+	stream_release(place);
+	*place = *msg;
+	*msg = (struct message){.raw = NULL};
 	inj->forwarded++;
+	if (erand48(inj->rng) < inj->copies)
+		send_copy(inj);
+}
+
+/* Those of the key that wait, or all of them. */
+static void
+forward_held(struct injector *inj, const struct slice *key)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < inj->waiting; i++)
+		if (key == NULL || slice_equal(inj->held[i].key, *key))
+			forward(inj, &inj->held[i]);
+		else
+			inj->held[left++] = inj->held[i];
+	inj->waiting = left;
+}
+
+/* After its last event nothing comes that could overtake it. */
+static bool
+is_last(const struct message *msg)
+{
+	return strcmp(msg->type, "payment.notified") == 0;
 }
 
 static void
 take(struct injector *inj, struct message *msg)
 {
-	struct message *place = &inj->memory[inj->seen % MEMORY];
+	struct slice key = msg->key; /* stays where it is: the memory forgets only what is long gone */
 
-	while (inj->waiting == WINDOW)
-		forward_one(inj);
-	/* the oldest in memory has long been chosen from the window, or is chosen now */
-	for (size_t i = 0; i < inj->waiting; i++)
-		if (inj->window[i].raw == place->raw) {
-			send_to(inj, inj->to, place, false);
-			inj->window[i] = inj->window[--inj->waiting];
-			inj->forwarded++;
-			break;
-		}
-	stream_release(place);
-	*place = *msg;
-	inj->window[inj->waiting++] = *msg;
-	*msg = (struct message){0};
-	inj->seen++;
-	if (erand48(inj->rng) < inj->copies)
-		send_copy(inj);
+	if (inj->waiting < HELD && !is_last(msg) && erand48(inj->rng) < inj->late) {
+		inj->held[inj->waiting++] = *msg;
+		*msg = (struct message){.raw = NULL};
+		return;
+	}
+	forward(inj, msg);
+	forward_held(inj, &key);
 }
 
 static bool
@@ -204,10 +215,7 @@ step(struct injector *inj, struct error *err)
 	if (rc == 1 && !is_copy(&msg))
 		take(inj, &msg);
 	stream_release(&msg);
-	if (rc == 0)
-		while (inj->waiting > 0)
-			forward_one(inj);
-	if (rc == 0 || (rc == 1 && inj->seen % SAY_EVERY == 0))
+	if (rc == 0 || (rc == 1 && inj->forwarded % SAY_EVERY == 0))
 		return settle(inj, err);
 	return rc == -1 && err->kind == ERR_FATAL ? -1 : 0;
 }
@@ -221,8 +229,7 @@ run(struct injector *inj, struct error *err)
 	while (!stop_wanted())
 		if (step(inj, err) == -1)
 			return -1;
-	while (inj->waiting > 0)
-		forward_one(inj);
+	forward_held(inj, NULL);
 	return settle(inj, err);
 }
 
@@ -240,13 +247,14 @@ int
 main(int argc, char **argv)
 {
 	struct injector inj = {.producer = NULL};
-	int64_t percent = 10, seed = 1;
+	int64_t copies = 10, late = 10, seed = 1;
 	const struct option_row rows[] = {
 		OPTION_TEXT("brokers", &inj.brokers, "Kafka's addresses"),
 		OPTION_TEXT("from", &inj.from, "the topic that is read, and gets copies"),
 		OPTION_TEXT("to", &inj.to, "the topic that gets everything in disorder"),
 		OPTION_TEXT("progress", &inj.progress, "a file that tells how many were forwarded and copied"),
-		OPTION_NUMBER("copies", &percent, 0, 100, "copies for a hundred messages"),
+		OPTION_NUMBER("copies", &copies, 0, 100, "of a hundred messages as many come again"),
+		OPTION_NUMBER("late", &late, 0, 100, "of a hundred events as many come after the next one of their key"),
 		OPTION_NUMBER("seed", &seed, 0, UINT16_MAX, "another disorder"),
 		OPTION_END,
 	};
@@ -255,7 +263,8 @@ main(int argc, char **argv)
 
 	if (rc != -1)
 		return rc;
-	inj.copies = (double)percent / 100;
+	inj.copies = (double)copies / 100;
+	inj.late = (double)late / 100;
 	inj.rng[0] = (unsigned short)seed;
 	stop_block();
 	rc = run(&inj, &err);

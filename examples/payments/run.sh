@@ -94,15 +94,17 @@ outer() {
 
 # ---- inside: the processes ----
 
-dir= deaths=0
-victims=(service provider saga report pgoutboxd)
+dir= deaths=0 keepers=()
+victims=(service provider saga report pgoutboxd) turn=()
 
 clean_up() {
 	touch "$dir/over"
 	end_all TERM
-	wait
+	# not a bare wait, which would wait for the watcher too
+	[ ${#keepers[@]} -eq 0 ] || wait "${keepers[@]}"
 	kill -- -"$watcher" 2>/dev/null
-	if [ -n "${balanced-}" ]; then
+	rm -rf "$dir/ports" # which lets the ports go
+	if [ -n "${balanced-}${interrupted-}" ]; then
 		rm -rf "$dir"
 	else
 		echo "what each process said is in $dir" >&2
@@ -127,6 +129,7 @@ keep() { # NAME COMMAND...
 			sleep 0.1
 		done
 	) 2>/dev/null &
+	keepers+=($!)
 }
 
 signal() { # SIGNAL NAME
@@ -177,7 +180,7 @@ answers() { # PORT
 
 start_all() {
 	local ports name
-	ports=($("$kafka_support/hold-ports" "$dir" 3)) || give_up "there are no free ports"
+	ports=($(mkdir "$dir/ports" && "$kafka_support/hold-ports" "$dir/ports" 3)) || give_up "there are no free ports"
 	service_port=${ports[0]} provider_port=${ports[1]}
 	export PAYMENTS_BROKERS=$brokers PAYMENTS_SHOP="$host dbname=shop user=pgoutboxd" PAYMENTS_HTTP=127.0.0.1:${ports[2]}
 	sed "s/\"shop\\./\"$prefix./" "$here/pgoutboxd.yaml" >"$dir/pgoutboxd.yaml"
@@ -208,16 +211,16 @@ sql() { # DATABASE QUERY
 	psql -qXAt -F ' ' -v ON_ERROR_STOP=1 -d "$super dbname=$1" -c "$2" 2>>"$dir/psql.log"
 }
 
-# Sets: done retries (of the client) all final written unsent saga_seen saga_again report_seen report_again forwarded copies
+# Sets: asked all final written unsent saga_seen saga_again report_seen report_again forwarded copies
 look() {
-	read -r asked retries < <(tail -n 1 "$dir/client.progress" 2>/dev/null || echo 0 0)
-	read -r forwarded copies < <(cat "$dir/copies")
-	read -r all final written unsent saga_seen saga_again < <(sql shop "SELECT
+	read -r asked _ <<<"$(tail -n 1 "$dir/client.progress" 2>/dev/null || echo 0)"
+	read -r forwarded copies <"$dir/copies"
+	read -r all final written unsent saga_seen saga_again <<<"$(sql shop "SELECT
 		(SELECT count(*) FROM pgoutbox.machine_items), (SELECT count(*) FROM pgoutbox.machine_items WHERE deadline IS NULL),
 		(SELECT count(*) FROM outbox_events), (SELECT count(*) FROM outbox_events WHERE sent_at IS NULL),
-		(SELECT count(*) FROM pgoutbox.processed_messages), (SELECT count(*) FROM pgoutbox.inbox_duplicates)")
-	read -r report_seen report_again < <(sql reports "SELECT (SELECT count(*) FROM pgoutbox.processed_messages),
-		(SELECT count(*) FROM pgoutbox.inbox_duplicates)")
+		(SELECT count(*) FROM pgoutbox.processed_messages), (SELECT count(*) FROM pgoutbox.inbox_duplicates)")"
+	read -r report_seen report_again <<<"$(sql reports "SELECT (SELECT count(*) FROM pgoutbox.processed_messages),
+		(SELECT count(*) FROM pgoutbox.inbox_duplicates)")"
 }
 
 show_progress() {
@@ -241,9 +244,13 @@ kill_one() { # NAME
 
 # Every one of them in turn, in another order each time.
 next_victim() {
-	[ -s "$dir/turn" ] || printf '%s\n' "${victims[@]}" | shuf --random-source=<(yes "$seed $deaths") >"$dir/turn"
-	victim=$(head -n 1 "$dir/turn")
-	sed -i 1d "$dir/turn"
+	local i
+	if [ ${#turn[@]} -eq 0 ]; then
+		turn=("${victims[@]}")
+	fi
+	i=$((RANDOM % ${#turn[@]}))
+	victim=${turn[i]}
+	turn=("${turn[@]:0:i}" "${turn[@]:i + 1}")
 }
 
 nobody_moved() {
@@ -287,7 +294,7 @@ storm() {
 		[ "$broken" != relay ] || [ "$written" -lt $((payments / 2)) ] || [ -e "$dir/pgoutboxd.over" ] || finish pgoutboxd
 		[ "$(now_ms)" -lt "$next_death" ] || [ "$deaths" -ge "$most_deaths" ] || hurt
 		! nobody_moved || break
-		sleep 0.2
+		sleep "$look_s"
 	done
 	# once it has ended its number may be anybody's
 	! jobs -pr | grep -qx "$client" || kill -TERM "$client" 2>/dev/null
@@ -303,7 +310,7 @@ await_calm() { # CONDITION
 	until "$1"; do
 		show_progress
 		! nobody_moved || { complain "nothing moves any more, but not all is done"; return 1; }
-		sleep 0.2
+		sleep "$look_s"
 		look
 	done
 }
@@ -331,16 +338,16 @@ inside() {
 	local killed_all=yes
 	super=$(sed 's/ *dbname=[^ ]*//' <<<"$PGOUTBOX_TEST_PG") host=$(sed 's/ *user=[^ ]*//' <<<"$super")
 	brokers=$PGOUTBOX_TEST_KAFKA prefix=shop-$$
-	# how long nothing may move, between two lines and between two deaths
-	patience=60 line_every=10 rest_ms=1500 customers=100 threads=8 trouble=50 takeover=10 most_deaths=10000
-	[ -z "$quick" ] || patience=45 line_every=2 rest_ms=400 customers=20 threads=2 trouble=300 takeover=3 most_deaths=8
+	# how long nothing may move; between two lines, two looks and two deaths
+	patience=60 line_every=10 look_s=1 rest_ms=1500 customers=100 threads=8 trouble=50 takeover=10 most_deaths=10000
+	[ -z "$quick" ] || patience=45 line_every=2 look_s=0.2 rest_ms=400 customers=20 threads=2 trouble=300 takeover=3 most_deaths=8
 	RANDOM=$((seed % 32768))
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/pgoutbox-payments.XXXXXX") || exit
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	trap 'exit 129' HUP
+	trap 'interrupted=yes; exit 130' INT
+	trap 'interrupted=yes; exit 143' TERM
+	trap 'interrupted=yes; exit 129' HUP
 	trap clean_up EXIT
-	watch_over 'cd "$2" && touch over && kill -KILL $(cat ./*.pid)' "$dir"
+	watch_over 'cd "$2" && touch over && rm -rf ports && kill -KILL $(cat ./*.pid)' "$dir"
 
 	headline "Three databases, a relay, and six processes around them"
 	psql -qX -v ON_ERROR_STOP=1 -v customers="$customers" -d "$super dbname=postgres" -f "$here/schema.sql" >"$dir/schema.log" 2>&1 ||
