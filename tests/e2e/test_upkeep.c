@@ -132,7 +132,7 @@ static void
 notification_wakes_a_slow_poller(void)
 {
 	struct topic_reader *reader __attribute__((cleanup(topic_reader_close))) = NULL;
-	struct env_config cfg = {.outbox_lines = "  notify: true\n  poll_min: 5s\n  poll_max: 5s\n"};
+	struct env_config cfg = {.outbox_lines = "  notify: true\n  poll_min: 1m\n  poll_max: 1m\n"};
 	struct error err;
 	const char *topic;
 
@@ -152,12 +152,11 @@ notification_wakes_a_slow_poller(void)
 		rd_kafka_message_t *m;
 
 		insert(1, NULL);
-		m = topic_reader_next(reader, 10000);
+		m = topic_reader_next(reader, 30000); /* half of what a poll would take */
 		took_ms = (clock_mono_us() - start_us) / 1000;
 		tap_diag("arrived after %lld ms", (long long)took_ms);
 		CU_ASSERT_FATAL(m != NULL);
 		rd_kafka_message_destroy(m);
-		CU_ASSERT(took_ms < 1000);
 		proc_sleep_ms(i * 50);
 	}
 	env_daemon_stop(&env, 0);
