@@ -261,6 +261,48 @@ test_tokens_need_a_source(void)
 	TAP_HAS(err.hint, "oidc");
 }
 
+static void
+expect_setting(const rd_kafka_conf_t *conf, const char *name, const char *expected)
+{
+	char value[64] = "";
+	size_t size = sizeof(value);
+
+	TAP_INT(rd_kafka_conf_get(conf, name, value, &size), RD_KAFKA_CONF_OK);
+	TAP_STR(value, expected);
+}
+
+/* What is for producers does no harm, and what the user set for consumers does not reach this one. */
+static void
+test_consumers(void)
+{
+	static const struct producer_property properties[] = {
+		{"linger.ms", "7"},         {"compression.type", "lz4"},      {"isolation.level", "read_uncommitted"},
+		{"auto.offset.reset", "latest"}, {"enable.partition.eof", "false"}, {"message.max.bytes", "200000000"},
+		{"group.id", "mine"},       {"security.protocol", "sasl_plaintext"}};
+	struct producer_options opt = plain;
+	rd_kafka_conf_t *conf;
+	char reason[256];
+	rd_kafka_t *rk;
+
+	opt.properties = properties;
+	opt.properties_count = sizeof(properties) / sizeof(properties[0]);
+	CU_ASSERT_EQUAL_FATAL(properties_build_consumer(&opt, "read_committed", &conf, &err), 0);
+	expect_setting(conf, "bootstrap.servers", "b:1");
+	expect_setting(conf, "isolation.level", "read_committed");
+	expect_setting(conf, "enable.partition.eof", "true");
+	expect_setting(conf, "enable.auto.commit", "false");
+	expect_setting(conf, "auto.offset.reset", "smallest");
+	expect_setting(conf, "security.protocol", "sasl_plaintext");
+	expect_setting(conf, "log.queue", "true");
+	(void)rd_kafka_conf_set(conf, "security.protocol", "plaintext", reason, sizeof(reason));
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rk);
+	rd_kafka_destroy(rk);
+	opt.brokers = "";
+	TAP_INT(properties_build_consumer(&opt, "read_committed", &conf, &err), -1);
+	TAP_INT(err.kind, ERR_CONFIG);
+}
+
 int
 main(void)
 {
@@ -278,5 +320,6 @@ main(void)
 	tap_test("batch_bytes only makes batches smaller", test_batches_only_shrink);
 	tap_test("a queue beyond librdkafka's numbers", test_huge_queue);
 	tap_test("tokens come from somewhere", test_tokens_need_a_source);
+	tap_test("what a consumer gets", test_consumers);
 	return tap_run();
 }
