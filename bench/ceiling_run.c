@@ -99,6 +99,7 @@ static void
 acknowledge(struct batch *b)
 {
 	for (size_t i = 0; i < b->count; i++) {
+		b->slots[i].topic = "nowhere"; /* a receipt of a deleted row names it */
 		batch_move(&b->slots[i], EV_SENT);
 		batch_move(&b->slots[i], EV_ACKED);
 	}
