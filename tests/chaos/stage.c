@@ -13,7 +13,7 @@
 #include "support/tap.h"
 #include "support/topic.h"
 
-enum { PARTITIONS = 4, WRITERS = 3, RECONNECT_MS = 300000, READY_MS = 30000, STOP_MS = 40000 };
+enum { PARTITIONS = 4, WRITERS = 3, RECONNECT_MS = 300000, READY_MS = 90000, STOP_MS = 40000 };
 
 /* The writers outlive a test that fails. */
 static struct load loads[LOADS];

@@ -127,7 +127,7 @@ an_outage_of_kafka_fires_and_ends(void)
 		return;
 	env_init(&env, &cfg);
 	env_daemon_start(&env, DAEMON, &cfg);
-	env_daemon_ready(&env, DAEMON, 15000);
+	env_daemon_ready(&env, DAEMON, 60000);
 	start_prometheus();
 	wait_until_it(true, SCRAPED);
 	CU_ASSERT_FALSE(finds(FIRING));

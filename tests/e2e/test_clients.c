@@ -173,7 +173,7 @@ events_are_emitted(int language)
 	refuse_no_more();
 	TAP_INT(env_int(&env, "SELECT balance FROM account WHERE id = 'alice'"), 99600);
 	TAP_INT(env_int(&env, "SELECT balance FROM account WHERE id = 'bob'"), 99800);
-	env_wait_int(&env, 3, 30000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
+	env_wait_int(&env, 3, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
 	TAP_INT(env_int(&env, "SELECT count(*) FROM outbox_events"), 3);
 }
 

@@ -407,10 +407,10 @@ idle_in_transaction(void)
 	write_for(4);
 	away_wait_more_sent(&env, 0);
 	servers_kafka_signal(SIGSTOP);
-	env_wait_int(&env, 4, 5000, "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND state = 'idle in transaction'"
+	env_wait_int(&env, 4, 60000, "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND state = 'idle in transaction'"
 	             " AND application_name LIKE 'pgoutboxd lane%%'", env.name);
 	proc_stop(&env.daemons[0]);
-	env_wait_int(&env, 0, 10000, "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s'", env.name);
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s'", env.name);
 	CU_ASSERT(server_said("terminating connection due to idle-in-transaction timeout"));
 	servers_kafka_signal(SIGCONT);
 	proc_continue(&env.daemons[0]);

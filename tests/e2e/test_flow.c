@@ -54,7 +54,7 @@ two_daemons_relay_what_eight_writers_commit(void)
 	for (int i = 0; i < 2; i++)
 		env_daemon_start(&env, i, &cfg);
 	for (int i = 0; i < 2; i++)
-		env_daemon_ready(&env, i, 15000);
+		env_daemon_ready(&env, i, 60000);
 	ENV_MUST(writer_prepare(&opt, &err), &err);
 	ENV_MUST(writer_run(&opt, &counts, &err), &err);
 	TAP_INT(counts.committed, 200000);
@@ -85,12 +85,12 @@ settling_by_delete_empties_the_table(void)
 	env_init(&env, &cfg);
 	topic = env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	opt = application();
 	opt.events = 20000;
 	ENV_MUST(writer_prepare(&opt, &err), &err);
 	ENV_MUST(writer_run(&opt, &counts, &err), &err);
-	env_wait_int(&env, 0, 30000, "SELECT count(*) FROM outbox_events");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events");
 	env_daemon_stop(&env, 0);
 	env_audit(&env, topic, true, &report);
 	TAP_INT(report.committed, 20000);
@@ -139,7 +139,7 @@ restarts_send_nothing_twice(void)
 	}
 	pthread_join(thread, NULL);
 	ENV_MUST(run.rc, &run.err);
-	wait_until_sent(30000);
+	wait_until_sent(60000);
 	env_daemon_stop(&env, 0);
 	env_audit(&env, topic, false, &report);
 	TAP_INT(report.committed, 40000);

@@ -78,7 +78,7 @@ static void
 finish(int64_t allowed_repeats)
 {
 	load_join(&load);
-	env_wait_int(&env, 0, 30000,
+	env_wait_int(&env, 0, 60000,
 	    "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
 	for (int i = 0; i < 2; i++)
 		env_daemon_stop(&env, i);

@@ -29,11 +29,11 @@ begin(void)
 	env_init(&env, &cfg);
 	(void)env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	env_exec(&env,
 	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
 	    " SELECT 'account', n %% 100, 'e', '{}' FROM generate_series(1, %d) n", EVENTS);
-	env_wait_int(&env, 0, 15000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	return true;
 }
 

@@ -421,7 +421,7 @@ static void
 test_audit(void)
 {
 	struct audit *a __attribute__((cleanup(audit_free))) = NULL;
-	struct audit_read read = {.topics = topics, .topics_count = 3, .appear_ms = 10000, .idle_ms = 10000};
+	struct audit_read read = {.topics = topics, .topics_count = 3, .appear_ms = 30000, .idle_ms = 30000};
 	struct audit_report r;
 	struct error err;
 

@@ -68,7 +68,7 @@ the_number_changes_under_load(void)
 	load.opt.events_per_second = 2000;
 	load.opt.events = 20000;
 	load_start(&load);
-	env_wait_int(&env, 1, 15000, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NOT NULL LIMIT 1) r");
+	env_wait_int(&env, 1, 60000, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NOT NULL LIMIT 1) r");
 	change(config, 7);
 	change(config, 2);
 	/* While all is paused, and while the relays read their files again. */
@@ -79,7 +79,7 @@ the_number_changes_under_load(void)
 	TAP_INT(env_metric(&env, 0, "pgoutbox_config_reloads_total{result=\"ok\"}"), 1);
 	ctl(config, "resume", NULL, "all is resumed");
 	load_join(&load);
-	env_wait_int(&env, 0, 30000, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
 	env_daemon_stop(&env, 0);
 	env_daemon_stop(&env, 1);
 	env_audit(&env, topic, false, &report);

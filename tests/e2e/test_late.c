@@ -57,7 +57,7 @@ start(struct topic_reader **ret_reader)
 	env_init(&env, &cfg);
 	topic = env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, ret_reader, &err), &err);
 	return topic;
 }
@@ -90,7 +90,7 @@ commit_after_twenty_seconds(void)
 	ENV_MUST(writer_run(&opt, &counts, &err), &err);
 	while (clock_mono_us() - begun_us < (int64_t)OPEN_MS * 1000)
 		proc_sleep_ms(10);
-	env_wait_int(&env, 0, 5000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	drain(reader);
 	ENV_MUST(db_exec(late, &err, "COMMIT"), &err);
 	took_ms = read_keys(reader, "late-", LATE_EVENTS, 10000);
@@ -128,7 +128,7 @@ ids_drawn_in_blocks(void)
 		CU_ASSERT(took_ms >= 0 && took_ms <= 2 * SOON_MS);
 		proc_sleep_ms(2500);
 	}
-	env_wait_int(&env, 0, 5000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	env_daemon_stop(&env, 0);
 	env_audit(&env, topic, false, &report);
 	TAP_INT(report.committed, 200);

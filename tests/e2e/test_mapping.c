@@ -87,13 +87,13 @@ an_existing_table(void)
 	(void)env_topic(&env, "north");
 	(void)env_topic(&env, "south");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	env_exec(&env,
 	    "INSERT INTO shop.\"Outgoing Mail\" (position, region, customer, what, \"the body\")"
 	    " SELECT n, CASE n %% 2 WHEN 0 THEN 'north' ELSE 'south' END, n %% 10, 'mailed',"
 	    " convert_to('mail ' || n, 'UTF8')"
 	    " FROM generate_series(101, 150) n");
-	env_wait_int(&env, 150, 20000, "SELECT count(*) FROM shop.\"Outgoing Mail\" WHERE \"Done\" IS NOT NULL");
+	env_wait_int(&env, 150, 60000, "SELECT count(*) FROM shop.\"Outgoing Mail\" WHERE \"Done\" IS NOT NULL");
 	env_daemon_stop(&env, 0);
 	read_region("north", 0);
 	read_region("south", 1);
@@ -119,7 +119,7 @@ topics_named_by_rows(void)
 	    " SELECT 'from-template', n, 'e', '{}', CASE WHEN n > 10 THEN '%s' END FROM generate_series(1, 20) n",
 	    topics[1]);
 	env_daemon_start(&env, 0, &cfg);
-	env_wait_int(&env, 20, 20000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
+	env_wait_int(&env, 20, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
 	env_daemon_stop(&env, 0);
 	ENV_MUST(topic_reader_open(env.kafka, topics, 2, 10000, &reader, &err), &err);
 	while (seen < 20 && (m = topic_reader_next(reader, 10000)) != NULL) {

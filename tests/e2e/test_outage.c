@@ -189,9 +189,9 @@ kafka_away(enum outage how)
 	env_init(&env, &cfg);
 	topic = env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	write_for(14, 1500);
-	wait_at_least(0, "pgoutbox_events_sent_total", 1000, 10000);
+	wait_at_least(0, "pgoutbox_events_sent_total", 1000, 60000);
 	if (how == FROZEN)
 		servers_kafka_signal(SIGSTOP);
 	else
@@ -203,9 +203,9 @@ kafka_away(enum outage how)
 	else
 		servers_kafka("start");
 	tap_diag("first delivery %lld ms after the return",
-	    (long long)wait_at_least(0, "pgoutbox_events_sent_total", sent + 1, 10000));
+	    (long long)wait_at_least(0, "pgoutbox_events_sent_total", sent + 1, 60000));
 	load_join(&load);
-	wait_until_sent(30000);
+	wait_until_sent(60000);
 	CU_ASSERT(env_metric(&env, 0, UP_KAFKA) == 1);
 	CU_ASSERT(env_metric(&env, 0, "pgoutbox_outages_total{outbox=\"outbox_events\",side=\"kafka\"}") >= 1);
 	check_nothing_blamed(0);
@@ -239,8 +239,8 @@ start_two(const struct env_config *cfg)
 	for (int i = 0; i < 2; i++)
 		env_daemon_start(&env, i, cfg);
 	for (int i = 0; i < 2; i++) {
-		env_daemon_ready(&env, i, 15000);
-		wait_at_least(i, "pgoutbox_lanes_owned", 2, 10000);
+		env_daemon_ready(&env, i, 60000);
+		wait_at_least(i, "pgoutbox_lanes_owned", 2, 60000);
 	}
 }
 
@@ -268,7 +268,7 @@ backends_are_killed_at_random(void)
 	tap_diag("%lld sessions killed", (long long)killed);
 	CU_ASSERT(killed > 20);
 	load_join(&load);
-	wait_until_sent(30000);
+	wait_until_sent(60000);
 	for (int i = 0; i < 2; i++) {
 		check_nothing_blamed(i);
 		env_daemon_stop(&env, i);

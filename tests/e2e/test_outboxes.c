@@ -77,7 +77,7 @@ audit(const char *table, const char *topic)
 	struct audit *a = NULL;
 	struct audit_report r;
 	struct error err;
-	struct audit_read opt = {.brokers = env.kafka, .topics = &topic, .topics_count = 1, .appear_ms = 10000, .idle_ms = 10000,
+	struct audit_read opt = {.brokers = env.kafka, .topics = &topic, .topics_count = 1, .appear_ms = 30000, .idle_ms = 30000,
 	                         .expected = env_int(&env, "SELECT count(*) FROM %s", table)};
 
 	ENV_MUST(audit_new(stdout, &a, &err), &err);

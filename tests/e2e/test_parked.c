@@ -30,7 +30,7 @@ begin_with(const struct env_config *cfg, const char *topic)
 	env_init(&env, cfg);
 	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, &reader, &err), &err);
 	env_daemon_start(&env, 0, cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 }
 
 static void
@@ -194,7 +194,7 @@ a_blocked_key_waits_and_flows_when_skipped(void)
 	/* Another relay, and a restart, hold it back too. */
 	env_daemon_stop(&env, 0);
 	env_daemon_start(&env, 1, &cfg);
-	env_daemon_ready(&env, 1, 15000);
+	env_daemon_ready(&env, 1, 60000);
 	insert("blocked", "a5", NULL);
 	insert("free-0", "b", NULL);
 	TAP_STR(arrived(1, SOON_MS), "b");

@@ -165,7 +165,7 @@ relay_and_compare(const char *type, bool verbatim)
 	for (int i = 0; i < samples_count; i++)
 		rows[i] = insert(&samples[i], bytea);
 	env_daemon_start(&env, 0, &cfg);
-	env_wait_int(&env, samples_count, 20000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
+	env_wait_int(&env, samples_count, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
 	env_daemon_stop(&env, 0);
 	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, &reader, &err), &err);
 	for (int n = 0; n < samples_count; n++) {

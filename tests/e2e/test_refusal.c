@@ -183,7 +183,7 @@ start_pooler(int port)
 	as_root[3] = ini;
 	as_user[1] = ini;
 	ENV_MUST(proc_start(&pooler, log, geteuid() == 0 ? as_root : as_user, &err), &err);
-	ENV_MUST(proc_wait_text(&pooler, "process up", 5000, &err), &err);
+	ENV_MUST(proc_wait_text(&pooler, "process up", 60000, &err), &err);
 }
 
 static void
@@ -236,7 +236,7 @@ says_that_kafka_is_away(void)
 {
 	struct error err;
 
-	ENV_MUST(proc_wait_text(&env.daemons[0], "id=kafka-outage-begin", 20000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[0], "id=kafka-outage-begin", 60000, &err), &err);
 	proc_sleep_ms(2000);
 	CU_ASSERT(proc_running(&env.daemons[0]));
 	expect_page("/livez", 200, "");
@@ -286,7 +286,7 @@ waits_without_kafka(int port, void (*then)(void))
 	        " AND xact_start < now() - interval '3 s'"), 0);
 	env_daemon_stop(&env, 0);
 	env_daemon_start(&env, 1, &good);
-	env_wait_int(&env, 0, 15000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	env_daemon_stop(&env, 1);
 	env_audit(&env, topic, false, &report);
 }
@@ -323,7 +323,7 @@ database_that_is_not_there(void)
 	nowhere = db_conninfo(env.conninfo, "host", "127.0.0.1", "port", port, NULL);
 	cfg.conninfo = nowhere;
 	env_daemon_start(&env, 0, &cfg);
-	ENV_MUST(proc_wait_text(&env.daemons[0], "id=postgresql-outage-begin", 10000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[0], "id=postgresql-outage-begin", 60000, &err), &err);
 	proc_sleep_ms(2000);
 	CU_ASSERT(proc_running(&env.daemons[0]));
 	expect_page("/livez", 200, "");

@@ -59,7 +59,7 @@ audit_all(const char *const topics[2])
 	struct audit *a = NULL;
 	struct audit_report r;
 	struct error err;
-	struct audit_read opt = {.brokers = env.kafka, .topics = topics, .topics_count = 2, .appear_ms = 10000, .idle_ms = 10000,
+	struct audit_read opt = {.brokers = env.kafka, .topics = topics, .topics_count = 2, .appear_ms = 30000, .idle_ms = 30000,
 	                         .expected = env_int(&env, "SELECT count(*) FROM outbox_events")};
 
 	ENV_MUST(audit_new(stdout, &a, &err), &err);

@@ -68,7 +68,7 @@ rows_below_the_floor_are_sent_again(void)
 	env_init(&env, &cfg);
 	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, &reader, &err), &err);
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	write_events();
 	write_events(); /* the floors are above the first ones now */
 	read_all(2 * EVENTS, &marked);

@@ -142,7 +142,7 @@ look_from_outside(int i)
 	look_at_page(i, "/livez?verbose");
 	look_at_command_line(i);
 	proc_signal(&env.daemons[i], SIGUSR1);
-	ENV_MUST(proc_wait_text(&env.daemons[i], "id=state", 5000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[i], "id=state", 60000, &err), &err);
 }
 
 static void
@@ -175,8 +175,8 @@ relays_in_silence(const struct env_config *cfg)
 	    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
 	    " SELECT 'account', n %% 10, 'e', '{}' FROM generate_series(1, 100) n");
 	env_daemon_start(&env, 0, cfg);
-	env_daemon_ready(&env, 0, 20000);
-	env_wait_int(&env, 0, 20000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_daemon_ready(&env, 0, 60000);
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	look_from_outside(0);
 	env_daemon_stop(&env, 0);
 	look_at_log(0, "SASL");

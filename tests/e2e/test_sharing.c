@@ -54,7 +54,7 @@ static void
 finish(void)
 {
 	load_join(&load);
-	env_wait_int(&env, 0, 30000,
+	env_wait_int(&env, 0, 60000,
 	    "SELECT count(*) FROM (SELECT FROM outbox_events WHERE sent_at IS NULL LIMIT 1) r");
 	for (int i = 0; i < ENV_DAEMONS; i++)
 		if (proc_running(&env.daemons[i]))
@@ -101,8 +101,8 @@ relays_share_evenly(void)
 	/* Two more at once. */
 	env_daemon_start(&env, 3, &cfg);
 	env_daemon_start(&env, 4, &cfg);
-	env_daemon_ready(&env, 3, 15000);
-	env_daemon_ready(&env, 4, 15000);
+	env_daemon_ready(&env, 3, 60000);
+	env_daemon_ready(&env, 4, 60000);
 	shared_by(all, 5, LANES);
 	for (none = 0; none < 5 && env_metric(&env, none, "pgoutbox_lanes_owned") > 0; none++)
 		;
@@ -130,10 +130,10 @@ one_lane_changes_hands(void)
 	relays_start(&env, 1, &cfg);
 	shared_by((const int[]){0, 1}, 2, 1);
 	owner = env_metric(&env, 0, "pgoutbox_lanes_owned") == 1 ? 0 : 1;
-	relays_serve(&env, "before", clock_mono_us(), 5000);
+	relays_serve(&env, "before", clock_mono_us(), 60000);
 	env_daemon_stop(&env, owner);
 	shared_by((const int[]){1 - owner}, 1, 1);
-	relays_serve(&env, "after", clock_mono_us(), 5000);
+	relays_serve(&env, "after", clock_mono_us(), 60000);
 	env_daemon_stop(&env, 1 - owner);
 	env_audit(&env, topic, false, &report);
 }

@@ -31,7 +31,7 @@ write_events(void)
 static void
 wait_until_sent(void)
 {
-	env_wait_int(&env, 0, 30000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
+	env_wait_int(&env, 0, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 }
 
 /* Makes the table and writes the first events. The topic's name. */
@@ -68,7 +68,7 @@ relays(const struct env_config *cfg)
 	const char *topic = prepare();
 
 	env_daemon_start(&env, 0, cfg);
-	env_daemon_ready(&env, 0, 20000);
+	env_daemon_ready(&env, 0, 60000);
 	wait_until_sent();
 	if (cfg->conninfo != NULL)
 		check_encrypted();
@@ -151,8 +151,8 @@ check_said(int i, const char *id, const char *reason, const char *hint)
 	struct error err;
 
 	ENV_MUST(proc_wait_text(&env.daemons[i], id, OUTAGE_MS, &err), &err);
-	ENV_MUST(proc_wait_text(&env.daemons[i], reason, 1000, &err), &err);
-	ENV_MUST(proc_wait_text(&env.daemons[i], hint, 1000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[i], reason, 60000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[i], hint, 60000, &err), &err);
 }
 
 /* Certificates change without the daemon: it says that PostgreSQL is away, why, and what to do, and asks again. */
@@ -240,7 +240,7 @@ postgresql_certificate_is_repaired(void)
 	env_daemon_start(&env, 0, &cfg);
 	wait_until_sent();
 	tls_run("pg-certificate", "expired", NULL, NULL);
-	env_wait_int(&env, 0, 10000,
+	env_wait_int(&env, 0, 60000,
 	    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '%s'", env.name);
 	ENV_MUST(proc_wait_text(&env.daemons[0], "id=postgresql-outage-begin", OUTAGE_MS, &err), &err);
 	ENV_MUST(proc_wait_text(&env.daemons[0], "certificate verify failed", OUTAGE_MS, &err), &err);
@@ -337,7 +337,7 @@ check_kafka_refuses(int i, const char *reason)
 	char *body;
 
 	ENV_MUST(proc_wait_text(&env.daemons[i], "id=kafka-outage-begin", OUTAGE_MS, &err), &err);
-	ENV_MUST(proc_wait_text(&env.daemons[i], reason, 1000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[i], reason, 60000, &err), &err);
 	CU_ASSERT(proc_running(&env.daemons[i]));
 	TAP_INT((int)env_metric(&env, i, "pgoutbox_up{outbox=\"outbox_events\",side=\"kafka\"}"), 0);
 	CU_ASSERT(env_get(&env, i, "/readyz?verbose", &body) != 0);
@@ -427,10 +427,10 @@ kafka_right_is_missing(void)
 	cfg.brokers = tls_brokers("SCRAM");
 	cfg.kafka_lines = scram("SCRAM-SHA-512", TLS_KAFKA_PASSWORD);
 	env_daemon_start(&env, 0, &cfg);
-	env_wait_int(&env, EVENTS, 30000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
+	env_wait_int(&env, EVENTS, 60000, "SELECT count(*) FROM outbox_events WHERE sent_at IS NOT NULL");
 	TAP_INT(env_int(&env,
 	        "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL AND aggregate_type = 'order'"), 0);
-	ENV_MUST(proc_wait_text(&env.daemons[0], "uthorization failed", 10000, &err), &err);
+	ENV_MUST(proc_wait_text(&env.daemons[0], "uthorization failed", 60000, &err), &err);
 	TAP_INT((int)env_metric(&env, 0, "pgoutbox_up{outbox=\"outbox_events\",side=\"kafka\"}"), 1);
 	allow(closed, RD_KAFKA_ACL_OPERATION_WRITE);
 	wait_until_sent();

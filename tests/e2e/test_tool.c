@@ -50,7 +50,7 @@ here_elsewhere_and_away(void)
 	env_init(&env, &cfg);
 	(void)env_topic(&env, "account");
 	env_daemon_start(&env, 0, &cfg);
-	env_daemon_ready(&env, 0, 15000);
+	env_daemon_ready(&env, 0, 60000);
 	here = env_write_config(&env, "here", env.ports[0], &cfg);
 	elsewhere = env_write_config(&env, "elsewhere", 1, &cfg);
 	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"

@@ -66,13 +66,13 @@ events_arrive(const char *outbox_lines, bool by_accounts)
 	relays_start(&env, 0, &cfg);
 	relays_wait_even(&env, (const int[]){0, 1}, 2, 4);
 	load_join(&load);
-	env_wait_int(&env, 0, 30000, by_accounts ? "SELECT count(*) FROM outbox_events" :
+	env_wait_int(&env, 0, 60000, by_accounts ? "SELECT count(*) FROM outbox_events" :
 	             "SELECT count(*) FROM outbox_events WHERE sent_at IS NULL");
 	env_audit(&env, topic, by_accounts, &report);
 	TAP_INT(report.committed, load.counts.committed);
 
 	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, headers) VALUES ('account', 'x', 'e', '[1]')");
-	env_wait_int(&env, 1, 30000, "SELECT count(*) FROM pgoutbox.parked WHERE state = 'parked'");
+	env_wait_int(&env, 1, 60000, "SELECT count(*) FROM pgoutbox.parked WHERE state = 'parked'");
 	const char *config = env_write_config(&env, "tool", 0, &cfg);
 	tool(config, "check", NULL, NULL, NULL);
 	tool(config, "parked", "list", "--json", NULL);

@@ -339,7 +339,7 @@ test_two_operators(void)
 		snprintf(logs[i], sizeof(logs[i]), "%s.log%d", config_path, i);
 		SANDBOX_MUST(proc_start(&operators[i], logs[i], argv, &err), &err);
 	}
-	wait_for(&sb, 2, 3000);
+	wait_for(&sb, 2, 30000);
 	sandbox_exec(other, "COMMIT");
 	for (int i = 0; i < 2; i++)
 		statuses[i] = proc_wait(&operators[i], 30000);

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "support/tap.h"
 
-enum { PAGE_MS = 5000, CHEAP_SHARE = 4 };
+enum { PAGE_MS = 30000, CHEAP_SHARE = 4 };
 
 static void
 wait_metric(const struct env *env, int i, const char *name, bool at_least, double value)

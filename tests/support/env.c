@@ -219,7 +219,7 @@ env_init(struct env *env, const struct env_config *cfg)
 	char *output;
 	const char *const argv[] = {env_program("pgoutboxctl"), "-c", path, "init", "--database", env->super, "--role",
 	    env->name, NULL};
-	int rc = proc_run(argv, 30000, &output);
+	int rc = proc_run(argv, 120000, &output);
 
 	if (rc != 0)
 		tap_diag("pgoutboxctl init: %s", output);
@@ -275,7 +275,7 @@ env_daemon_refuses(struct env *env, const struct env_config *cfg, int status, co
 	const char *path = env_write_config(env, "refused", ports_take(), cfg);
 	char *output;
 	const char *const argv[] = {env_program("pgoutboxd"), "-c", path, NULL};
-	int rc = proc_run(argv, 15000, &output);
+	int rc = proc_run(argv, 60000, &output);
 
 	TAP_INT(rc, status);
 	TAP_HAS(output, text);
@@ -419,8 +419,8 @@ static void
 judge(struct env *env, const char *topic, bool by_accounts, struct audit_report *ret_report)
 {
 	struct audit *a __attribute__((cleanup(audit_free))) = NULL;
-	struct audit_read read = {.brokers = env->kafka, .topics = &topic, .topics_count = 1, .appear_ms = 10000,
-		.idle_ms = 10000};
+	struct audit_read read = {.brokers = env->kafka, .topics = &topic, .topics_count = 1, .appear_ms = 30000,
+		.idle_ms = 30000};
 	char *examples = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&examples, &len);

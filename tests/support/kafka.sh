@@ -314,7 +314,14 @@ kafka_restart() { # DIR [NODE]
 
 # Nothing of it is kept, so there is nothing to shut down in order.
 kafka_remove() { # DIR
+	local tries left
 	[ -f "$1/nodes" ] && kafka_kill9 "$1"
+	# a test that was killed may have been starting one
+	for ((tries = 0; tries < 20; tries++)); do
+		left=$(pgrep -f -- "$1/node-") || break
+		kill -KILL $left 2>/dev/null
+		sleep 0.1
+	done
 	rm -rf "$1"
 }
 

@@ -91,6 +91,7 @@ pg_configure() {
 # A port that somebody else took in the meantime is the one failure worth another try, with another port.
 pg_start() {
 	pg_load "$1" || return 1
+	[ ! -e "$pg_state/over" ] || return 1
 	for pg_try in 1 2 3; do
 		: >>"$pg_state/log"
 		[ "$(id -u)" != 0 ] || chown postgres "$pg_state/log"
@@ -142,6 +143,26 @@ pg_remove() {
 	rm -rf "$1"
 }
 
+# Whatever becomes of it meanwhile: a test that is killed may leave one that is just being started.
+pg_end() {
+	: >"$1/over"
+	[ ! -e "$1/conf" ] || pg_stop "$1" immediate || pg_kill "$1"
+	for pg_try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		pg_left=$(pgrep -f -- "$1" | grep -vx $$)
+		[ -n "$pg_left" ] || break
+		# shellcheck disable=SC2086
+		kill -KILL $pg_left 2>/dev/null
+		sleep 0.1
+	done
+	pg_remove "$1"
+}
+
+# Once the process has ended.
+pg_remove_after() { # STATE PID
+	tail -f /dev/null --pid="$2"
+	[ ! -d "$1" ] || pg_end "$1"
+}
+
 # The superuser's connection string: over the socket, so that it needs no free TCP anything.
 pg_conninfo() {
 	pg_load "$1" || return 1
@@ -155,6 +176,7 @@ pg.sh)
 	stop) pg_stop "$2" "${3-fast}" ;;
 	restart) pg_restart "$2" "${3-fast}" ;;
 	kill) pg_kill "$2" ;;
+	remove-after) pg_remove_after "$2" "$3" ;;
 	*)
 		echo "usage: sh tests/support/pg.sh start|stop|kill|restart STATE [smart|fast|immediate]" >&2
 		exit 64

@@ -40,7 +40,7 @@ void
 relays_start(struct env *env, int i, const struct env_config *cfg)
 {
 	env_daemon_start(env, i, cfg);
-	env_daemon_ready(env, i, 15000);
+	env_daemon_ready(env, i, 60000);
 }
 
 int64_t
