@@ -280,6 +280,49 @@ what_is_wrong_is_named(void)
 	free(payload);
 }
 
+/* As retention would: the first messages of each partition. */
+static void
+drop_messages(int64_t count)
+{
+	rd_kafka_t *rk = producer(NULL);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_topic_partition_list_t *before = rd_kafka_topic_partition_list_new(4);
+	rd_kafka_DeleteRecords_t *request;
+	rd_kafka_event_t *answer;
+
+	for (int partition = 0; partition < 4; partition++)
+		rd_kafka_topic_partition_list_add(before, topic, partition)->offset = count;
+	request = rd_kafka_DeleteRecords_new(before);
+	rd_kafka_DeleteRecords(rk, &request, 1, NULL, queue);
+	answer = rd_kafka_queue_poll(queue, SOON_MS);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+	TAP_INT(rd_kafka_event_error(answer), RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_event_destroy(answer);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_topic_partition_list_destroy(before);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_destroy(rk);
+}
+
+/* What Kafka has dropped is not missing, whether rows tell where it was or not; with receipts it is known for certain. */
+static void
+what_is_dropped_is_not_missing(void)
+{
+	drop_messages(10);
+	verify(EX_OK, NULL);
+	counts_are(0, 0, 0, 0, 0, 0);
+	TAP_INT(count("expired_rows"), 40);
+	TAP_INT(count("events"), EVENTS + 3 - 40);
+	env_exec(&env, "UPDATE outbox_events SET event_id = gen_random_uuid() WHERE id = %d", EVENTS + 2);
+	verify(EX_DATAERR, NULL);
+	counts_are(1, 0, 0, 0, 0, 1);
+	TAP_INT(json_integer_value(example("missing", "row_id")), EVENTS + 2);
+	cfg.outbox_lines = NULL;
+	verify(EX_DATAERR, NULL);
+	counts_are(0, 0, 0, 0, 0, 1);
+	TAP_INT(count("expired_rows"), 41);
+}
+
 static void
 only_what_is_committed_counts(void)
 {
@@ -313,6 +356,7 @@ only_what_is_committed_counts(void)
 	verify(EX_OK, NULL);
 	TAP_INT(count("events"), EVENTS + 3);
 	rd_kafka_destroy(rk);
+	what_is_dropped_is_not_missing();
 	env_daemon_stop(&env, 0);
 }
 
