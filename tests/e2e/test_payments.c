@@ -81,10 +81,26 @@ the_books_balance_although_each_process_dies(void)
 	free(output);
 }
 
+static void
+the_books_tell_of_a_safeguard_that_is_missing(void)
+{
+	const char *const more[] = {"--payments", "60", "--break", "inbox", NULL};
+	char *output;
+
+	if (!can_run())
+		return;
+	output = run_example(more, 1);
+	TAP_HAS(output, "duplicates suppressed, by the inbox of the report                         0   WRONG");
+	TAP_HAS(output, "THE BOOKS DO NOT BALANCE");
+	CU_ASSERT_PTR_NULL(strstr(output, "The books balance."));
+	free(output);
+}
+
 int
 main(void)
 {
 	tap_suite("payments");
 	tap_test("the books balance although each process dies", the_books_balance_although_each_process_dies);
+	tap_test("the books tell of a safeguard that is missing", the_books_tell_of_a_safeguard_that_is_missing);
 	return tap_run();
 }
