@@ -14,9 +14,14 @@
 	"SELECT set_config(name, reset_val, false) FROM pg_settings"                                                       \
 	" WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'plan_cache_mode')"
 #define LIMITS                                                                                                             \
-	"SELECT set_config('default_transaction_read_only', 'on', false), set_config('idle_session_timeout', '0', false)," \
-	" set_config('extra_float_digits', '1', false), set_config('DateStyle', 'ISO', false),"                             \
+	"SELECT set_config('idle_session_timeout', '0', false), set_config('extra_float_digits', '1', false),"              \
+	" set_config('DateStyle', 'ISO', false),"                                                                          \
 	" CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '1s', false) END"
+
+/* Sent with each query, in one transaction. Not a setting of the session's: a pooler that shares server processes would hand it on
+ * to the application, which could write no more. */
+#define READ_ONLY "SELECT set_config('transaction_read_only', 'on', true)"
+#define ROUND_ANSWER 1 /* the query's result, behind that one's */
 
 /* From src/include/catalog/pg_type.dat of PostgreSQL, where they are fixed. */
 enum { TYPE_BOOL = 16, TYPE_INT8 = 20, TYPE_INT2 = 21, TYPE_INT4 = 23, TYPE_FLOAT4 = 700, TYPE_FLOAT8 = 701, TYPE_TIMESTAMP = 1114,
@@ -168,6 +173,15 @@ asker_error(const PGresult *res, const struct asker_query *q, struct error *err)
 /* --- rounds --- */
 
 static void
+ask(struct asker *a, enum phase phase, const char *sql, int64_t now_us)
+{
+	a->phase = phase;
+	session_query(a->session, READ_ONLY);
+	session_query(a->session, sql);
+	session_round_send(a->session, now_us);
+}
+
+static void
 ask_columns(struct asker *a, int64_t now_us)
 {
 	struct buf sql __attribute__((cleanup(buf_done))) = BUF_INIT;
@@ -175,17 +189,13 @@ ask_columns(struct asker *a, int64_t now_us)
 	asker_columns_text(a->opt.queries[a->current].sql, &sql);
 	if (buf_failed(&sql))
 		session_spoil(a->session);
-	a->phase = PHASE_COLUMNS;
-	session_query(a->session, buf_str(&sql));
-	session_round_send(a->session, now_us);
+	ask(a, PHASE_COLUMNS, buf_str(&sql), now_us);
 }
 
 static void
 ask_rows(struct asker *a, int64_t now_us)
 {
-	a->phase = PHASE_ROWS;
-	session_query(a->session, a->questions[a->current].rows_sql);
-	session_round_send(a->session, now_us);
+	ask(a, PHASE_ROWS, a->questions[a->current].rows_sql, now_us);
 }
 
 static void
@@ -254,24 +264,25 @@ static void
 columns_came(struct asker *a, const struct round *r)
 {
 	const struct asker_query *q = &a->opt.queries[a->current];
+	const PGresult *res = r->results[ROUND_ANSWER];
 	struct error err;
 
-	if (PQnfields(r->results[0]) > ASKER_COLUMNS_MAX) {
+	if (PQnfields(res) > ASKER_COLUMNS_MAX) {
 		error_set(&err, ERR_CONFIG, "query \"%s\" has more than %d columns", q->name, ASKER_COLUMNS_MAX);
 		error_hint(&err, "select fewer, or make several queries of it");
 		failed(a, &err);
 		return;
 	}
 	/* PostgreSQL would say that a reference is ambiguous. */
-	for (int c = 0; c < PQnfields(r->results[0]); c++)
+	for (int c = 0; c < PQnfields(res); c++)
 		for (int other = 0; other < c; other++)
-			if (strcmp(PQfname(r->results[0], c), PQfname(r->results[0], other)) == 0) {
-				error_set(&err, ERR_CONFIG, "two columns of query \"%s\" are named \"%s\"", q->name, PQfname(r->results[0], c));
+			if (strcmp(PQfname(res, c), PQfname(res, other)) == 0) {
+				error_set(&err, ERR_CONFIG, "two columns of query \"%s\" are named \"%s\"", q->name, PQfname(res, c));
 				error_hint(&err, "name one of them otherwise, by AS");
 				failed(a, &err);
 				return;
 			}
-	a->questions[a->current].rows_sql = rows_text(q->sql, r->results[0]);
+	a->questions[a->current].rows_sql = rows_text(q->sql, res);
 	if (a->questions[a->current].rows_sql == NULL)
 		session_spoil(a->session);
 	a->columns_us = r->elapsed_us;
@@ -281,7 +292,7 @@ columns_came(struct asker *a, const struct round *r)
 static void
 rows_came(struct asker *a, const struct round *r)
 {
-	const PGresult *res = r->results[0];
+	const PGresult *res = r->results[ROUND_ANSWER];
 	size_t columns = (size_t)PQnfields(res), rows = (size_t)PQntuples(res);
 	const char *names[ASKER_COLUMNS_MAX], *cells[(ASKER_ROWS_MAX + 1) * ASKER_COLUMNS_MAX];
 	bool values[ASKER_COLUMNS_MAX];

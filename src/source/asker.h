@@ -1,7 +1,7 @@
 /* asker.h - the session that runs the operator's own queries, one at a time, and never two of them at once.
  *
  * Each is asked for its columns first, which runs nothing, then for at most ASKER_ROWS_MAX + 1 rows with label texts that are cut: so
- * what comes is bounded, whatever the query would give. The session is read-only by default, has statement_timeout and no settings of
+ * what comes is bounded, whatever the query would give. Its transactions are read-only; the session has statement_timeout and no settings of
  * the claim's. No lane waits for it; a query that fails is run again when its time comes, and keeps no other from running.
  */
 #ifndef PGOUTBOX_SOURCE_ASKER_H

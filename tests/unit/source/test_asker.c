@@ -105,6 +105,8 @@ begin(void)
 {
 	connect_it();
 	TAP_STR(buf_str(&sent), SETTINGS " " LIMITS " sync");
+	/* a pooler would hand it on to the application */
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "read_only"));
 	ANSWER(NO_ROWS(), NO_ROWS());
 	TAP_INT(opened, 1);
 }
@@ -123,21 +125,21 @@ asks_columns_then_rows(void)
 {
 	begin();
 	fire();
-	TAP_STR(buf_str(&sent), "SELECT * FROM (\nSELECT kind, n FROM stock -- all\n) AS q LIMIT 0 sync");
-	ANSWER(COLUMNS());
-	TAP_STR(buf_str(&sent), "SELECT left(q.\"kind\"::text, 128) AS \"kind\", q.\"n\"::float8 AS \"n\" FROM (\n"
+	TAP_STR(buf_str(&sent), READ_ONLY " SELECT * FROM (\nSELECT kind, n FROM stock -- all\n) AS q LIMIT 0 sync");
+	ANSWER(NO_ROWS(), COLUMNS());
+	TAP_STR(buf_str(&sent), READ_ONLY " SELECT left(q.\"kind\"::text, 128) AS \"kind\", q.\"n\"::float8 AS \"n\" FROM (\n"
 	                        "SELECT kind, n FROM stock -- all\n) AS q LIMIT 101 sync");
 	TAP_INT(answered, 0);
-	ANSWER(TABLE("pear", "7", "~", "8"));
+	ANSWER(NO_ROWS(), TABLE("pear", "7", "~", "8"));
 	TAP_INT(answered, 1);
 	TAP_INT(last, 0);
 	TAP_INT(answer_rows, 2);
 	TAP_STR(first_cell, "pear");
 	/* the other one is due since the beginning */
 	fire();
-	TAP_STR(buf_str(&sent), "SELECT * FROM (\nTABLE other\n) AS q LIMIT 0 sync");
-	ANSWER(COLUMNS());
-	ANSWER(COLUMNS());
+	TAP_STR(buf_str(&sent), READ_ONLY " SELECT * FROM (\nTABLE other\n) AS q LIMIT 0 sync");
+	ANSWER(NO_ROWS(), COLUMNS());
+	ANSWER(NO_ROWS(), COLUMNS());
 	TAP_INT(answered, 2);
 	TAP_INT(last, 1);
 	TAP_INT(answer_rows, 0);
@@ -162,15 +164,17 @@ runs_one_at_a_time(void)
 static void
 rests_after_long_ones(void)
 {
-	struct round r = {.count = 1, .failed = -1, .elapsed_us = 3 * SECOND};
+	struct round r = {.count = 2, .failed = -1, .elapsed_us = 3 * SECOND};
 
 	begin();
 	fire();
-	ANSWER(COLUMNS());
-	r.results[0] = TABLE("pear", "7");
+	ANSWER(NO_ROWS(), COLUMNS());
+	r.results[0] = NO_ROWS();
+	r.results[1] = TABLE("pear", "7");
 	session.busy = false;
 	session.events.round(session.events.ctx, &r);
 	PQclear(r.results[0]);
+	PQclear(r.results[1]);
 	CU_ASSERT(a->questions[0].next_us >= now_us + 3 * SECOND * ASKER_SHARE);
 	TAP_INT(a->timer.deadline_us, 0);
 }
@@ -181,21 +185,21 @@ failures_are_told(void)
 {
 	begin();
 	fire();
-	ANSWER(COLUMNS());
-	answer_failed(0, failed_result());
+	ANSWER(NO_ROWS(), COLUMNS());
+	answer_failed(1, NO_ROWS(), failed_result());
 	TAP_INT(refused, 1);
 	TAP_INT(last, 0);
 	TAP_STR(failure.message, "query \"stock\" failed");
 	fire();
 	TAP_HAS(buf_str(&sent), "TABLE other");
-	answer_failed(0, failed_result());
+	answer_failed(1, NO_ROWS(), failed_result());
 	TAP_INT(refused, 2);
 	TAP_INT(last, 1);
 	TAP_INT(answered + lost, 0);
 	CU_ASSERT_TRUE(session.ready);
 	now_us += INTERVAL_US;
 	fire();
-	TAP_STR(buf_str(&sent), "SELECT * FROM (\nSELECT kind, n FROM stock -- all\n) AS q LIMIT 0 sync");
+	TAP_STR(buf_str(&sent), READ_ONLY " SELECT * FROM (\nSELECT kind, n FROM stock -- all\n) AS q LIMIT 0 sync");
 }
 
 static void
@@ -207,7 +211,7 @@ same_names_are_refused(void)
 	begin();
 	fire();
 	PQsetResultAttrs(res, 2, attrs);
-	ANSWER(res);
+	ANSWER(NO_ROWS(), res);
 	TAP_STR(failure.message, "two columns of query \"stock\" are named \"n\"");
 	TAP_INT(refused, 1);
 	CU_ASSERT_FALSE(session.busy);
