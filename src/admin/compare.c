@@ -23,6 +23,7 @@ enum {
 	ITEM_LATE = 128U,
 	ITEM_REORDERED = 256U,
 	ITEM_BARE = 512U,
+	ITEM_UNDATED = 1024U,
 };
 
 /* A row or a message. */
@@ -201,7 +202,8 @@ compare_add_row(struct compare *c, const struct compare_row *row, struct error *
 	item.due_offset = row->offset;
 	item.place = row->topic;
 	item.flags |= (row->due ? ITEM_DUE : 0U) | (row->aside ? ITEM_ASIDE : 0U) | (row->late ? ITEM_LATE : 0U) |
-	              (row->reordered ? ITEM_REORDERED : 0U) | (row->bare ? ITEM_BARE : 0U);
+	              (row->reordered ? ITEM_REORDERED : 0U) | (row->bare ? ITEM_BARE : 0U) |
+	              (row->undated ? ITEM_UNDATED : 0U);
 	c->report.rows++;
 	return sorter_add(c->items, &item, err);
 }
@@ -347,7 +349,9 @@ end_group(struct compare *c, const struct group *g, struct error *err)
 	if (g->has_any) {
 		r->events++;
 		r->unsettled += g->row.sent_us == 0;
-	} else if ((g->row.flags & ITEM_ASIDE) != 0)
+	} else if (c->opt.ranged && (g->row.flags & ITEM_UNDATED) != 0)
+		r->rows--;
+	else if ((g->row.flags & ITEM_ASIDE) != 0)
 		r->aside++;
 	else if (g->row.sent_us == 0)
 		r->unsent++;
@@ -461,7 +465,7 @@ judge_keys(struct compare *c, struct error *err)
 static int64_t
 settled_us(const struct edge *e)
 {
-	return e->known ? e->sent_us + COMPARE_MARGIN_US : INT64_MAX;
+	return e->known && e->sent_us < INT64_MAX - COMPARE_MARGIN_US ? e->sent_us + COMPARE_MARGIN_US : INT64_MAX;
 }
 
 static void

@@ -56,6 +56,7 @@ struct compare_row {
 	bool aside;      /* parked or skipped: need not be there */
 	bool late;       /* was parked once: later events of its key may have passed it */
 	bool bare;       /* of its message only key and payload are known */
+	bool undated;    /* Kafka has no such time as its own: no range of times tells whether its message was read */
 	bool reordered;  /* its headers had to be written anew for the mark: no message without it can be held against them */
 };
 

@@ -32,7 +32,8 @@ events_time(PGconn *conn, const char *text, const char *option, struct events_ti
 
 	if (conn_query(conn, "SELECT t, (extract(epoch FROM t) * 1000)::bigint FROM date_trunc('milliseconds', $1::timestamptz) t", 1,
 	               &text, "could not read the time", &res, err) != 0) {
-		if (strstr(err->message, "(SQLSTATE 22") == NULL)
+		/* Infinity is of another class, in PostgreSQL 14 to 16 */
+		if (strstr(err->message, "(SQLSTATE 22") == NULL && strstr(err->message, "(SQLSTATE 0A000") == NULL)
 			return -1;
 		error_set(err, ERR_CONFIG, "%s: \"%s\" is no time", option, text);
 		return error_hint(err, "write it as \"2026-11-21 09:30:00+00\"; PostgreSQL reads it");
@@ -83,8 +84,9 @@ events_oldest(PGconn *conn, const struct layout *lo, const struct events_choice 
 		buf_add_str(&sql, "SELECT " MICROSECONDS("min(sent_at)") " FROM pgoutbox.receipts WHERE outbox = ");
 		literal_add(&sql, lo->relation);
 	} else
-		buf_printf(&sql, "SELECT (extract(epoch FROM min(t.%s)::timestamptz) * 1000000)::bigint FROM %s t",
-		           lo->columns[COL_SENT_AT].quoted, lo->relation);
+		/* What people have marked by hand may have been sent at "-infinity". */
+		buf_printf(&sql, "SELECT (extract(epoch FROM min(t.%s)::timestamptz) * 1000000)::bigint FROM %s t WHERE isfinite(t.%s)",
+		           lo->columns[COL_SENT_AT].quoted, lo->relation, lo->columns[COL_SENT_AT].quoted);
 	if (conn_ask(conn, &sql, 0, NULL, "could not look for the oldest row", &res, err) != 0)
 		return -1;
 	*ret_sent_us = PQgetisnull(res, 0, 0) ? INT64_MAX : number(res, 0, 0);
@@ -184,10 +186,13 @@ make_text(const struct layout *lo, const struct statements_options *opt, const s
           struct error *err)
 {
 	struct buf topic __attribute__((cleanup(buf_done))) = BUF_INIT;
+	struct buf undated __attribute__((cleanup(buf_done))) = BUF_INIT;
 	const char *created = lo->columns[COL_CREATED_AT].quoted;
 
 	if (topic_sql(lo, choice->topic_template, &topic, err) != 0)
 		return -1;
+	if (created != NULL)
+		buf_printf(&undated, "t.%s IS NULL OR t.%s < '1970-01-01 00:00:00.001+00'::timestamptz", created, created);
 	buf_add_str(sql, "SELECT ");
 	statements_event_columns(sql, lo, opt);
 	add_own_column(sql, lo, COL_SENT_AT, "timestamptz");
@@ -200,11 +205,13 @@ make_text(const struct layout *lo, const struct statements_options *opt, const s
 	           " WHERE ($1::text IS NULL OR %s = $1)",
 	           lo->relation, lo->relation_oid, lo->columns[COL_ID].quoted, buf_str(&topic));
 	buf_add_str(sql, " AND ($2::timestamptz IS NULL OR ");
+	/* Of a time before 1970, or none, the message has the relay's instead. */
 	if (created != NULL)
-		buf_printf(sql, "t.%s >= $2) AND ($3::timestamptz IS NULL OR t.%s < $3)", created, created);
+		buf_printf(sql, "t.%s >= $2 OR %s) AND ($3::timestamptz IS NULL OR t.%s < $3 OR %s)", created, buf_str(&undated), created,
+		           buf_str(&undated));
 	else
 		buf_add_str(sql, "false) AND ($3::timestamptz IS NULL OR false)");
-	if (buf_failed(sql) || buf_failed(&topic))
+	if (buf_failed(sql) || buf_failed(&topic) || buf_failed(&undated))
 		return error_set(err, ERR_RETRY, "out of memory");
 	return 0;
 }
@@ -232,11 +239,15 @@ int_of(const PGresult *res, int col)
 	return (int32_t)be32toh(raw);
 }
 
-/* 0: NULL. */
+/* 0: NULL; INT64_MAX: infinity, too. */
 static int64_t
 time_of(const PGresult *res, int col)
 {
-	return PQgetisnull(res, 0, col) ? 0 : bigint_of(res, col) + PG_EPOCH_US;
+	int64_t us = bigint_of(res, col);
+
+	if (PQgetisnull(res, 0, col))
+		return 0;
+	return us > INT64_MAX - PG_EPOCH_US ? INT64_MAX : us + PG_EPOCH_US;
 }
 
 static struct slice

@@ -20,7 +20,7 @@
 struct events_choice {
 	const char *topic_template; /* kafka.topic */
 	const char *topic;          /* NULL = any */
-	const char *since, *until;  /* of created_at, as events_time() gives them; NULL = no bound */
+	const char *since, *until;  /* of created_at, as events_time() gives them; NULL = no bound. Rows without a time that Kafka has, too */
 	bool receipts;              /* what was sent is in pgoutbox.receipts, rather than in the table */
 };
 

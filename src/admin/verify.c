@@ -301,6 +301,7 @@ take_row(void *ctx, const struct events_row *row, struct error *err)
 	c.offset = row->offset;
 	c.place = place_of(v, c.topic, row->partition, m.key);
 	c.due = row->sent_us != 0 && row->sent_us < v->due_us;
+	c.undated = c.fp.timestamp_ms == 0;
 	/* replay has taken such headers through jsonb. */
 	c.reordered = c.fp.marked && lo->columns[COL_HEADERS].type == TYPE_JSON;
 	return compare_add_row(v->compare, &c, err);

@@ -309,7 +309,7 @@ acked(struct pipe *p, struct slot *slot, const struct report *r)
 		p->sh->acked_us = clock_mono_us();
 	metrics_add(p->sh->metrics, METRIC_EVENTS_SENT, 1);
 	metrics_add(p->sh->metrics, METRIC_BYTES_SENT, ev->key.len + ev->payload.len);
-	if (ev->created_at_ms > 0)
+	if (ev->created_at_ms > 0 && ev->created_at_ms < INT64_MAX / 1000) /* else of the year "infinity" */
 		metrics_observe(p->sh->metrics, METRIC_END_TO_END_SECONDS, r->wall_us - ev->created_at_ms * 1000);
 }
 

@@ -200,6 +200,10 @@ halves_are_whole(void)
 	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, created_at)"
 	               " SELECT 'account', 'k1', 't', '{}', '%s'::timestamptz + n * interval '100 us' FROM generate_series(-20, 20) n",
 	         middle + strlen("--until="));
+	/* Whose messages have another time. */
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, created_at)"
+	               " VALUES ('account', 'k2', 't', '{}', '-infinity'), ('account', 'k2', 't', '{}', '1969-12-31'),"
+	               " ('account', 'k2', 't', '{}', 'infinity')");
 	env_wait_int(&env, 0, SOON_MS, UNSENT);
 	snprintf(since, sizeof(since), "--since=%s", middle + strlen("--until="));
 	verify(EX_OK, middle, NULL);
@@ -211,6 +215,19 @@ halves_are_whole(void)
 	TAP_INT(count("events"), count("messages"));
 	CU_ASSERT(count("events") >= 20);
 	free(middle);
+}
+
+static void
+refuses(const char *outbox_lines, const char *option, const char *why)
+{
+	const struct env_config other = {.outbox_lines = outbox_lines};
+	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "other", 1, &other), "verify", option, NULL};
+	char *output = NULL;
+
+	TAP_INT(proc_run(argv, 30000, &output), EX_CONFIG);
+	TAP_HAS(output, why);
+	TAP_HAS(output, "hint: ");
+	free(output);
 }
 
 static void
@@ -273,6 +290,14 @@ what_is_wrong_is_named(void)
 	verify(EX_DATAERR, NULL);
 	counts_are(0, 1, 0, 0, 1, 1);
 	TAP_INT(count("replayed"), 1);
+
+	/* Marked by hand. */
+	env_exec(&env, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, sent_at)"
+	               " VALUES ('account', 'k3', 't', '{}', '-infinity'), ('account', 'k3', 't', '{}', 'infinity')");
+	verify(EX_DATAERR, NULL);
+	counts_are(1, 1, 0, 0, 1, 1);
+	TAP_INT(count("recent"), 1);
+	refuses(NULL, "--since=infinity", "is no time");
 	env_daemon_stop(&env, 0);
 	free(fifth);
 	free(seventh);
@@ -358,19 +383,6 @@ only_what_is_committed_counts(void)
 	rd_kafka_destroy(rk);
 	what_is_dropped_is_not_missing();
 	env_daemon_stop(&env, 0);
-}
-
-static void
-refuses(const char *outbox_lines, const char *option, const char *why)
-{
-	const struct env_config other = {.outbox_lines = outbox_lines};
-	const char *argv[] = {env_program("pgoutboxctl"), "-c", env_write_config(&env, "other", 1, &other), "verify", option, NULL};
-	char *output = NULL;
-
-	TAP_INT(proc_run(argv, 30000, &output), EX_CONFIG);
-	TAP_HAS(output, why);
-	TAP_HAS(output, "hint: ");
-	free(output);
 }
 
 /* Rows that were deleted are known by their receipts. */

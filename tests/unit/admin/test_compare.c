@@ -589,6 +589,31 @@ a_range_and_the_brokers_time(void)
 	TAP_INT(report.expired_messages, 1);
 }
 
+/* Nobody knows on which side of the range the message of such a row is. */
+static void
+a_range_and_rows_without_a_time(void)
+{
+	struct compare_row there = row_of(1, 1), elsewhere = row_of(2, 1);
+
+	opt.ranged = true;
+	again();
+	there.undated = elsewhere.undated = true;
+	there.fp.timestamp_ms = elsewhere.fp.timestamp_ms = 0;
+	add_row(there);
+	add_message(message_of(1, 1, 0, 0));
+	add_row(elsewhere);
+	run();
+	counts_are(0, 0, 0, 0, 0, 0);
+	TAP_INT(report.events, 1);
+	TAP_INT(report.rows, 1);
+
+	opt.ranged = false;
+	again();
+	add_row(elsewhere);
+	run();
+	counts_are(1, 0, 0, 0, 0, 0);
+}
+
 int
 main(void)
 {
@@ -618,5 +643,6 @@ main(void)
 	tap_test("compacted topics", compacted_topics);
 	tap_test("open transactions", open_transactions);
 	tap_test("a range, and the broker's time", a_range_and_the_brokers_time);
+	tap_test("a range, and rows without a time", a_range_and_rows_without_a_time);
 	return tap_run();
 }
