@@ -20,6 +20,8 @@ struct doorman {
 	struct bell *bell;
 	struct link link;
 	bool from_bottom[LANES_MAX]; /* of the question under way */
+	bool notified;          /* since the last question */
+	bool owed[LANES_MAX];   /* a question for those that were in their turn at the one which a notification caused */
 	int64_t poll_us, next_us, spoke_us;
 };
 
@@ -31,13 +33,17 @@ ask(struct doorman *d, int64_t now_us)
 
 	memset(d->from_bottom, 0, sizeof(d->from_bottom));
 	for (int i = 0; i < *d->count; i++) {
-		if (!pipe_may_ring(d->pipes[i]))
+		if (!pipe_may_ring(d->pipes[i])) {
+			d->owed[i] |= d->notified;
 			continue;
+		}
+		d->owed[i] = false;
 		d->from_bottom[i] = pipe_look_due(d->pipes[i], now_us);
 		q.lanes[q.count] = i;
 		q.from_ids[q.count++] = d->from_bottom[i] ? LADDER_BOTTOM : pipe_hint(d->pipes[i]);
 		keyset_merge(&held, pipe_held(d->pipes[i])); /* a key that found no room makes one ring too many */
 	}
+	d->notified = false;
 	/* With nobody to ask for it still says a word now and then, or the server would end the session. */
 	if (q.count > 0 || now_us - d->spoke_us >= d->sh->session_timeout_ms * 1000 / 3) {
 		d->spoke_us = now_us;
@@ -63,6 +69,16 @@ schedule(struct doorman *d, int64_t now_us)
 	d->next_us = now_us + d->poll_us;
 }
 
+/* A lane in its turn may have looked before the commit that the notification was about. */
+static bool
+owes(const struct doorman *d)
+{
+	for (int i = 0; i < *d->count; i++)
+		if (d->owed[i] && pipe_may_ring(d->pipes[i]))
+			return true;
+	return false;
+}
+
 static void
 fire(struct watch *w, short revents, int64_t now_us)
 {
@@ -72,7 +88,7 @@ fire(struct watch *w, short revents, int64_t now_us)
 	d->timer.deadline_us = CLOCK_NEVER;
 	if (!bell_can_ask(d->bell))
 		return;
-	if (now_us >= d->next_us) {
+	if (now_us >= d->next_us || owes(d)) {
 		ask(d, now_us);
 		schedule(d, now_us);
 	}
@@ -103,17 +119,19 @@ on_notified(void *ctx)
 {
 	struct doorman *d = ctx;
 
+	d->notified = true;
 	d->next_us = 0;
 	doorman_wake(d);
 }
 
+/* Whoever rang while nobody listened is heard now. */
 static void
 on_ready(void *ctx)
 {
 	struct doorman *d = ctx;
 
 	link_up(&d->link);
-	doorman_wake(d);
+	on_notified(d);
 }
 
 static void

@@ -340,6 +340,49 @@ test_notified(void)
 	TAP_INT(bell.asked, 1);
 }
 
+/* Its claim may have looked before the commit. */
+static void
+test_notified_in_a_turn(void)
+{
+	cfg.poll_max_ms = 60000;
+	open_and_ask();
+	answer(NULL, 0);
+	pipes[1].may_ring = false;
+	bell.events.notified(bell.events.ctx);
+	turn();
+	TAP_INT(bell.asked, 2);
+	TAP_INT(bell.last.count, 2);
+	answer((const int[]){2}, 1);
+	turn();
+	TAP_INT(bell.asked, 2);
+	pipes[1].may_ring = true;
+	doorman_wake(d);
+	turn();
+	TAP_INT_FATAL(bell.asked, 3);
+	TAP_INT(bell.last.count, 3);
+	answer((const int[]){1}, 1);
+	TAP_INT(pipes[1].rings, 1);
+	turn();
+	TAP_INT(bell.asked, 3);
+}
+
+/* What was rung while the session was away. */
+static void
+test_asks_when_back(void)
+{
+	cfg.poll_min_ms = cfg.poll_max_ms = 60000;
+	open_and_ask();
+	answer(NULL, 0);
+	now_us += 1000;
+	turn();
+	TAP_INT(bell.asked, 1);
+	error_set(&err, ERR_RETRY, "gone");
+	bell.events.lost(bell.events.ctx, &err);
+	bell.events.ready(bell.events.ctx);
+	turn();
+	TAP_INT(bell.asked, 2);
+}
+
 static void
 test_lost(void)
 {
@@ -388,6 +431,8 @@ main(void)
 	tap_test("it asks ever less often in quiet times", test_slows_down);
 	tap_test("with nobody to ask for it only keeps awake", test_idle);
 	tap_test("a notification asks at once", test_notified);
+	tap_test("whoever was in a turn is asked for afterwards", test_notified_in_a_turn);
+	tap_test("a bell that is back asks at once", test_asks_when_back);
 	tap_test("a lost bell is opened again", test_lost);
 	tap_test("making one fails", test_cannot_be_made);
 	return tap_run();
