@@ -87,6 +87,8 @@ libpgoutbox_a_SOURCES = \
 	src/base/utf8.c \
 	src/base/utf8.h \
 	src/base/watch.h \
+	src/base/worker.c \
+	src/base/worker.h \
 	src/config/check.c \
 	src/config/check.h \
 	src/config/config.c \

@@ -21,6 +21,7 @@ UNIT_TESTS = \
 	tests/unit/base/test_sorter \
 	tests/unit/base/test_thread \
 	tests/unit/base/test_utf8 \
+	tests/unit/base/test_worker \
 	tests/unit/chaos/test_plan \
 	tests/unit/config/test_check \
 	tests/unit/config/test_config \

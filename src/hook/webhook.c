@@ -1,17 +1,15 @@
 /* webhook.c - in: news, from any thread; out: posts, one after the other, and how many went which way. */
 #include "hook/webhook.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/sha256.h"
-#include "base/thread.h"
+#include "base/worker.h"
 #include "hook/news.h"
 #include "hook/post.h"
 
@@ -27,9 +25,7 @@ struct entry {
 struct webhook {
 	struct webhook_options opt;
 	struct post *post;
-	pthread_t thread;
-	pthread_mutex_t lock; /* never held while anything blocks */
-	pthread_cond_t wake, end;
+	struct worker worker;
 	struct entry queue[WEBHOOK_QUEUE]; /* the first has waited the longest */
 	size_t count;
 	struct entry current; /* the thread's: it is posted, or was in vain */
@@ -39,20 +35,8 @@ struct webhook {
 	int64_t gathered_us; /* when parked events were posted last; 0 = never */
 	struct webhook_counts counts;
 	uint64_t dropped_told;
-	bool closing, ended, abandoned;
 	_Atomic int64_t until_us; /* whatever is posted ends then */
 };
-
-static void
-wait_until(pthread_cond_t *cond, struct webhook *w, int64_t until_us)
-{
-	struct timespec t = {.tv_sec = (time_t)(until_us / 1000000), .tv_nsec = (long)(until_us % 1000000) * 1000};
-
-	if (until_us == CLOCK_NEVER)
-		pthread_cond_wait(cond, &w->lock);
-	else
-		pthread_cond_timedwait(cond, &w->lock, &t);
-}
 
 static void
 remove_entry(struct webhook *w, size_t i)
@@ -86,7 +70,7 @@ webhook_tell(struct webhook *w, const struct webhook_news *news)
 
 	if (w == NULL || (w->opt.kinds & 1U << news->kind) == 0)
 		return;
-	pthread_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->worker.lock);
 	if (news->kind != WEBHOOK_PARKED || !gather(w, news)) {
 		if (w->count == WEBHOOK_QUEUE) {
 			remove_entry(w, 0);
@@ -95,9 +79,9 @@ webhook_tell(struct webhook *w, const struct webhook_news *news)
 		e = &w->queue[w->count++];
 		news_make(news, &e->news);
 		e->due_us = news->kind == WEBHOOK_PARKED && w->gathered_us != 0 ? w->gathered_us + WEBHOOK_GATHER_US : 0;
-		pthread_cond_signal(&w->wake);
+		pthread_cond_signal(&w->worker.wake);
 	}
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->worker.lock);
 }
 
 struct webhook_counts
@@ -107,9 +91,9 @@ webhook_counts(struct webhook *w)
 
 	if (w == NULL)
 		return counts;
-	pthread_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->worker.lock);
 	counts = w->counts;
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->worker.lock);
 	return counts;
 }
 
@@ -151,24 +135,13 @@ may_go_better(long status)
 	return status < 300 || status >= 500 || status == 408 || status == 425 || status == 429;
 }
 
-static bool
-is_abandoned(struct webhook *w)
-{
-	bool abandoned;
-
-	pthread_mutex_lock(&w->lock);
-	abandoned = w->abandoned;
-	pthread_mutex_unlock(&w->lock);
-	return abandoned;
-}
-
 /* Nothing of the caller's may be touched once it has gone. Repeats are the log's to limit. */
 static void
 say(struct webhook *w, long status, const char *reason, uint64_t dropped)
 {
 	char text[32];
 
-	if (is_abandoned(w))
+	if (worker_abandoned(&w->worker))
 		return;
 	if (status != 0) {
 		snprintf(text, sizeof(text), "it answers %ld", status);
@@ -195,10 +168,10 @@ post_current(struct webhook *w)
 	long status;
 
 	w->dropped_told = w->counts.dropped;
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->worker.lock);
 	status = attempt(w, reason);
 	say(w, status, reason, dropped);
-	pthread_mutex_lock(&w->lock);
+	pthread_mutex_lock(&w->worker.lock);
 	if (status >= 200 && status < 300) {
 		w->counts.delivered++;
 		w->has_current = false;
@@ -206,7 +179,7 @@ post_current(struct webhook *w)
 	} else if (!may_go_better(status)) {
 		w->counts.refused++;
 		w->has_current = false;
-	} else if (w->closing) {
+	} else if (w->worker.closing) {
 		w->counts.dropped++;
 		w->has_current = false;
 	} else {
@@ -221,9 +194,9 @@ take_next(struct webhook *w, int64_t now_us, int64_t *ret_due_us)
 {
 	*ret_due_us = w->has_current ? w->current.due_us : CLOCK_NEVER;
 	if (w->has_current)
-		return now_us >= *ret_due_us || w->closing;
+		return now_us >= *ret_due_us || w->worker.closing;
 	for (size_t i = 0; i < w->count; i++) {
-		if (now_us < w->queue[i].due_us && !w->closing) {
+		if (now_us < w->queue[i].due_us && !w->worker.closing) {
 			*ret_due_us = w->queue[i].due_us < *ret_due_us ? w->queue[i].due_us : *ret_due_us;
 			continue;
 		}
@@ -237,60 +210,36 @@ take_next(struct webhook *w, int64_t now_us, int64_t *ret_due_us)
 	return false;
 }
 
-static void
-destroy(struct webhook *w)
+static int64_t
+turn(void *owner)
 {
-	post_free(w->post);
-	pthread_cond_destroy(&w->wake);
-	pthread_cond_destroy(&w->end);
-	pthread_mutex_destroy(&w->lock);
-	free(w);
-}
-
-static void *
-run(void *ctx)
-{
-	struct webhook *w = ctx;
+	struct webhook *w = owner;
 	int64_t due_us;
-	bool abandoned;
 
-	pthread_mutex_lock(&w->lock);
-	while (!w->abandoned && !(w->closing && w->count == 0 && !w->has_current)) {
-		if (take_next(w, clock_mono_us(), &due_us))
-			post_current(w);
-		else
-			wait_until(&w->wake, w, due_us);
-	}
-	w->ended = true;
-	abandoned = w->abandoned;
-	pthread_cond_signal(&w->end);
-	pthread_mutex_unlock(&w->lock);
-	if (abandoned)
-		destroy(w);
-	return NULL;
+	if (!take_next(w, clock_mono_us(), &due_us))
+		return due_us;
+	post_current(w);
+	return 0;
 }
 
 /* --- making and ending --- */
 
 static void
-init_locks(struct webhook *w)
+destroy(void *owner)
 {
-	pthread_condattr_t attr;
+	struct webhook *w = owner;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &attr);
-	pthread_cond_init(&w->end, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&w->lock, NULL);
+	post_free(w->post);
+	free(w);
 }
+
+static const struct worker_calls calls = {.turn = turn, .destroy = destroy};
 
 int
 webhook_new(const struct webhook_options *opt, struct webhook **ret_webhook, struct error *err)
 {
 	struct post_options po = {.url = opt->url, .ca_file = opt->ca_file, .agent = "pgoutboxd", .timeout_ms = opt->timeout_ms};
 	struct webhook *w = calloc(1, sizeof(*w));
-	int failed;
 
 	if (strncmp(opt->url, "http://", 7) != 0 && strncmp(opt->url, "https://", 8) != 0) {
 		free(w);
@@ -302,15 +251,9 @@ webhook_new(const struct webhook_options *opt, struct webhook **ret_webhook, str
 	w->opt = *opt;
 	w->until_us = CLOCK_NEVER;
 	backoff_init(&w->backoff, RETRY_MIN_MS, RETRY_MAX_MS, (uint64_t)clock_mono_us());
-	init_locks(w);
-	if (post_new(&po, &w->post, err) != 0) {
+	if (post_new(&po, &w->post, err) != 0 || worker_start(&w->worker, "webhook", &calls, w, err) != 0) {
 		destroy(w);
 		return -1;
-	}
-	failed = thread_start(&w->thread, "webhook", run, w);
-	if (failed != 0) {
-		destroy(w);
-		return error_set(err, ERR_FATAL, "could not start the webhook's thread: %s", strerror(failed));
 	}
 	*ret_webhook = w;
 	return 0;
@@ -321,24 +264,10 @@ void
 webhook_free(struct webhook *w, int64_t wait_us)
 {
 	int64_t until_us = clock_mono_us() + wait_us;
-	bool ended;
 
 	if (w == NULL)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->closing = true;
 	w->until_us = until_us - MARGIN_US;
-	pthread_cond_signal(&w->wake);
 	post_wake(w->post);
-	while (!w->ended && clock_mono_us() < until_us)
-		wait_until(&w->end, w, until_us);
-	ended = w->ended;
-	w->abandoned = !ended;
-	if (!ended)
-		pthread_detach(w->thread);
-	pthread_mutex_unlock(&w->lock);
-	if (!ended)
-		return;
-	pthread_join(w->thread, NULL);
-	destroy(w);
+	worker_end(&w->worker, until_us);
 }

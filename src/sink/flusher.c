@@ -1,9 +1,7 @@
 /* flusher.c - see flusher.h. In: what was sent and reported; out: flushes. */
 #include "sink/flusher.h"
 
-#include <string.h>
-
-#include "base/thread.h"
+#include "base/clock.h"
 
 #define FEW 256
 
@@ -11,63 +9,46 @@
  * run in time misses the flush, and its messages linger. */
 #define FLUSH_MS 1
 
-static void *
-run(void *ctx)
+static int64_t
+turn(void *owner)
 {
-	struct flusher *f = ctx;
+	struct flusher *f = owner;
 
-	pthread_mutex_lock(&f->lock);
-	while (!f->stopping) {
-		if (!f->rung) {
-			pthread_cond_wait(&f->bell, &f->lock);
-			continue;
-		}
-		f->rung = false;
-		pthread_mutex_unlock(&f->lock);
-		rd_kafka_flush(f->rk, FLUSH_MS);
-		pthread_mutex_lock(&f->lock);
-	}
-	pthread_mutex_unlock(&f->lock);
-	return NULL;
+	if (!f->rung)
+		return CLOCK_NEVER;
+	f->rung = false;
+	pthread_mutex_unlock(&f->worker.lock);
+	rd_kafka_flush(f->rk, FLUSH_MS);
+	pthread_mutex_lock(&f->worker.lock);
+	return 0;
 }
+
+static void
+destroy(void *owner)
+{
+	struct flusher *f = owner;
+
+	f->rk = NULL;
+}
+
+static const struct worker_calls calls = {.turn = turn, .destroy = destroy};
 
 int
 flusher_start(struct flusher *f, rd_kafka_t *rk, struct error *err)
 {
-	int failed;
-
 	*f = (struct flusher){.rk = rk};
-	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->bell, NULL);
-	failed = thread_start(&f->thread, "flusher", run, f);
-	if (failed == 0)
+	if (worker_start(&f->worker, "flusher", &calls, f, err) == 0)
 		return 0;
-	pthread_cond_destroy(&f->bell);
-	pthread_mutex_destroy(&f->lock);
 	f->rk = NULL;
-	return error_set(err, ERR_RETRY, "could not start a thread: %s", strerror(failed));
-}
-
-static void
-ring(struct flusher *f, bool stop)
-{
-	pthread_mutex_lock(&f->lock);
-	f->rung = true;
-	f->stopping = stop;
-	pthread_cond_signal(&f->bell);
-	pthread_mutex_unlock(&f->lock);
+	err->kind = ERR_RETRY;
+	return -1;
 }
 
 void
 flusher_stop(struct flusher *f)
 {
-	if (f->rk == NULL)
-		return;
-	ring(f, true);
-	pthread_join(f->thread, NULL);
-	pthread_cond_destroy(&f->bell);
-	pthread_mutex_destroy(&f->lock);
-	f->rk = NULL;
+	if (f->rk != NULL)
+		worker_end(&f->worker, CLOCK_NEVER);
 }
 
 void
@@ -94,6 +75,10 @@ flusher_turn(struct flusher *f, size_t in_flight)
 	bool pays = f->rk != NULL && in_flight > 0 && (f->sent || (f->reported && in_flight < FEW));
 
 	f->sent = f->reported = false;
-	if (pays)
-		ring(f, false);
+	if (!pays)
+		return;
+	pthread_mutex_lock(&f->worker.lock);
+	f->rung = true;
+	pthread_cond_signal(&f->worker.wake);
+	pthread_mutex_unlock(&f->worker.lock);
 }

@@ -12,21 +12,19 @@
 #define PGOUTBOX_SINK_FLUSHER_H
 
 #include <librdkafka/rdkafka.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/worker.h"
 
 /* For those that no flush has met. */
 #define FLUSHER_LINGER_MS 5
 
 struct flusher {
 	rd_kafka_t *rk; /* NULL = not started: nothing is ever flushed */
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t bell;
-	bool rung, stopping; /* under lock */
+	struct worker worker;
+	bool rung; /* under its lock */
 	bool sent, reported; /* since the last turn */
 };
 
