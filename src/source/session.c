@@ -562,10 +562,15 @@ session_result_error(const PGresult *res, const char *doing, struct error *err)
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *hint;
+	char said[512];
 	enum err_kind kind = sqlstate_kind(state, &hint);
 
-	error_set(err, kind, "%s: %s (SQLSTATE %s)", doing, primary != NULL ? primary : "no message",
-	          state != NULL ? state : "none");
+	/* A result of libpq's own: the connection is lost, say. */
+	flatten(primary == NULL && state == NULL ? PQresultErrorMessage(res) : "", said, sizeof(said));
+	if (said[0] != '\0')
+		error_set(err, kind, "%s: %s", doing, said);
+	else
+		error_set(err, kind, "%s: %s (SQLSTATE %s)", doing, primary != NULL ? primary : "no message", state != NULL ? state : "none");
 	if (hint != NULL)
 		error_hint(err, "%s", hint);
 	return -1;

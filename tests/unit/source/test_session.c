@@ -233,6 +233,13 @@ PQresultErrorField(const PGresult *res, int field)
 	                                                                    : NULL);
 }
 
+char *
+PQresultErrorMessage(const PGresult *res)
+{
+	(void)res;
+	return (char *)(uintptr_t)(pq.text != NULL ? pq.text : "");
+}
+
 static void
 answer(PGresult *res, const char *state)
 {
@@ -599,6 +606,24 @@ test_failed_statement(void)
 	TAP_INT(lost_count, 0);
 }
 
+/* The connection was lost amid the rows: no server says anything. */
+static void
+test_libpqs_own_words(void)
+{
+	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_FATAL_ERROR);
+	struct error err;
+
+	pq.text = "server closed the connection unexpectedly\n\tThis probably means more.\n";
+	TAP_INT(session_result_error(res, "could not read", &err), -1);
+	TAP_INT(err.kind, ERR_RETRY);
+	TAP_HAS(err.message, "could not read: server closed the connection unexpectedly");
+	CU_ASSERT_PTR_NULL(strstr(err.message, "SQLSTATE"));
+	pq.text = "";
+	TAP_INT(session_result_error(res, "could not read", &err), -1);
+	TAP_STR(err.message, "could not read: no message (SQLSTATE none)");
+	PQclear(res);
+}
+
 static void
 send_again(void)
 {
@@ -891,6 +916,7 @@ main(void)
 	tap_test("a round, in pieces", test_round);
 	tap_test("warned", test_warned);
 	tap_test("a failed statement", test_failed_statement);
+	tap_test("a failure that libpq itself tells", test_libpqs_own_words);
 	tap_test("the next round from within the callback", test_next_round_from_within);
 	tap_test("closed from within the callback", test_close_from_within);
 	tap_test("broken while idle", test_broken_while_idle);
