@@ -145,9 +145,10 @@ hint_of(const char *state)
 		       "kit-reconcile.sql";
 	if (strcmp(state, "57014") == 0)
 		return "make it cheaper, by an index for example, or raise queries.timeout";
-	if (strcmp(state, "25006") == 0)
+	/* A function that would have the transaction write again is refused with a state of its own. */
+	if (strncmp(state, "25", 2) == 0)
 		return "the queries' transactions are read-only: a query that changes something belongs elsewhere";
-	if (strncmp(state, "42", 2) == 0)
+	if (strncmp(state, "42", 2) == 0 || strcmp(state, "0A000") == 0)
 		return "a query is one SELECT, with a name for each column: try it with psql";
 	return NULL;
 }

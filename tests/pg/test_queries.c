@@ -188,6 +188,7 @@ bad_ones(void)
 	    "    missing: SELECT value FROM later()\n"
 	    "    forbidden: SELECT n FROM secret\n"
 	    "    changing: SELECT changes() AS n\n"
+	    "    loosening: SELECT set_config('transaction_read_only', 'off', true) AS word, changes() AS n\n"
 	    "    quoting: SELECT 'hunter2'::text::int AS n\n"
 	    "    unnamed: SELECT 1, 2\n"
 	    "    twice: SELECT 1 AS n FROM generate_series(1, 2)\n"
@@ -202,6 +203,7 @@ bad_ones(void)
 	TAP_HAS(log, "query \\\"missing\\\" failed: function later() does not exist (SQLSTATE 42883)\" hint=\"is it installed");
 	TAP_HAS(log, "query \\\"forbidden\\\" failed: permission denied for table secret (SQLSTATE 42501)\" hint=\"grant the relay");
 	TAP_HAS(log, "query \\\"changing\\\" failed: cannot execute CREATE TABLE in a read-only transaction (SQLSTATE 25006)\" hint=\"the queries");
+	TAP_HAS(log, "query \\\"loosening\\\" failed: transaction read-write mode must be set before any query (SQLSTATE 25001)\" hint=\"the queries");
 	TAP_HAS(log, "query \\\"quoting\\\" failed: PostgreSQL could not make a value of what is in a row (SQLSTATE 22P02)");
 	TAP_HAS(log, "two columns of query \\\"unnamed\\\" are named \\\"?column?\\\"");
 	TAP_HAS(log, "rows 1 and 2 of query \\\"twice\\\" have the same labels");
