@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 
 #define STOP_GRACE_US 2000000 /* after the purge, for the last settles */
+#define LOOK_US 10000000      /* the pause between looks at a table that something fails at */
 
 static void
 finish(struct relay *r, const struct error *err)
@@ -49,15 +50,21 @@ relay_fail(void *ctx, const struct error *err)
 	relay_stop(r);
 }
 
-/* Before the table was ever accepted a person must act. Later it may be a migration under way: wait for it. */
+/* Before the table was ever accepted a person must act. Later it may be a migration under way: wait for it, and look at what the
+ * table is like now, for the lanes may need other statements. */
 static void
 on_failed(void *ctx, const struct error *err)
 {
 	struct relay *r = ctx;
+	int64_t now_us = clock_mono_us();
 
 	log_error(r->opt.log, LOG_ERR, "session-failed", err);
-	if (!r->shared.proven)
+	if (!r->shared.proven) {
 		relay_fail(r, err);
+	} else if (!r->stopping && now_us >= r->look_us) {
+		r->look_us = now_us + LOOK_US;
+		upkeep_reopen(&r->upkeep);
+	}
 }
 
 /* Where this relay is alone, and nothing is held, parked or paused, whatever waits in the table could be sent. */

@@ -39,6 +39,7 @@ struct relay {
 	bool stopping;
 	int64_t purge_us, give_up_us;
 	int64_t reroute_until_us;
+	int64_t look_us; /* the table is not looked at again before because something failed */
 	bool done;
 	struct error failure;
 	bool has_failure;

@@ -41,8 +41,8 @@ renew_crew(struct relay *r, const struct layout *lo)
 	log_write(r->opt.log, LOG_NOTICE, "lanes-changed", "the outbox has %d lanes now, not %d", lo->lanes, old);
 }
 
-/* The statements are made once for a number of lanes. A table that changed otherwise under a running relay is met by a
- * restart, in the hands of systemd. */
+/* The statements are made once for a number of lanes; only what is copied of a parked row follows the table's columns. A table that
+ * changed otherwise under a running relay is met by a restart, in the hands of systemd. */
 void
 relay_on_layout(void *ctx, const struct layout *lo)
 {
@@ -60,7 +60,7 @@ relay_on_layout(void *ctx, const struct layout *lo)
 			renew_crew(r, lo);
 		return; /* else the next look at the members sees to it */
 	}
-	if (statements_fit(&r->statements, lo, &r->plan.statements))
+	if (statements_renew(&r->statements, lo, &r->plan.statements))
 		return;
 	error_set(&err, ERR_RETRY, "the outbox table was changed while the relay ran");
 	error_hint(&err, "the relay stops cleanly and is to be started again");

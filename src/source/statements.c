@@ -352,7 +352,7 @@ statements_done(struct statements *st)
 }
 
 bool
-statements_fit(const struct statements *st, const struct layout *lo, const struct statements_options *opt)
+statements_renew(struct statements *st, const struct layout *lo, const struct statements_options *opt)
 {
 	struct statements now;
 	struct error err;
@@ -360,8 +360,13 @@ statements_fit(const struct statements *st, const struct layout *lo, const struc
 
 	if (statements_make(lo, opt, &now, &err) != 0)
 		return false;
-	same = strcmp(st->claim, now.claim) == 0 && strcmp(st->park, now.park) == 0 &&
+	same = strcmp(st->claim, now.claim) == 0 && strcmp(st->parked_keys, now.parked_keys) == 0 &&
 	       (st->settle_tids == NULL) == (now.settle_tids == NULL);
+	if (same) {
+		free(st->park);
+		st->park = now.park;
+		now.park = NULL;
+	}
 	statements_done(&now);
 	return same;
 }

@@ -40,8 +40,8 @@ int statements_make(const struct layout *layout, const struct statements_options
                     struct error *err) __attribute__((warn_unused_result));
 void statements_done(struct statements *st);
 
-/* Whether the layout would give the same texts. */
-bool statements_fit(const struct statements *st, const struct layout *layout, const struct statements_options *opt);
+/* Whether the layout would give the same texts. park may be another, which is taken over: sessions that open from here on have it. */
+bool statements_renew(struct statements *st, const struct layout *layout, const struct statements_options *opt);
 
 /* "the row t is unsent and in this lane", as the claim's index has it; lane is an SQL expression. */
 void statements_lane_condition(struct buf *sql, const struct layout *layout, const char *lane);

@@ -160,6 +160,32 @@ every_kind_is_parked_with_its_reason(void)
 	TAP_INT(env_int(&env, "SELECT count(*) FROM pgoutbox.parked"), 7);
 }
 
+/* The copy of a parked row names columns: lanes learn what the table is like now, and nobody has to start the daemon again. */
+static void
+column_is_dropped(void)
+{
+	struct env_config cfg = {.conninfo = NULL};
+	const char *topic;
+	struct error err;
+
+	if (!env_begin(&env))
+		return;
+	env_init(&env, &cfg);
+	env_exec(&env, "ALTER TABLE outbox_events ADD gone json");
+	topic = env_topic(&env, "account");
+	ENV_MUST(topic_reader_open(env.kafka, &topic, 1, 10000, &reader, &err), &err);
+	env_daemon_start(&env, 0, &cfg);
+	env_daemon_ready(&env, 0, 60000);
+	insert("k1", "good", NULL);
+	TAP_STR(arrived(1, SOON_MS), "good");
+	env_exec(&env, "ALTER TABLE outbox_events DROP gone");
+	insert("k2", "bad", "bad topic!");
+	wait_parked(1);
+	insert("k1", "again", NULL);
+	TAP_STR(arrived(1, SOON_MS), "again");
+	env_daemon_stop(&env, 0);
+}
+
 /* Of so many keys some share a lane with the blocked one, and some do not. */
 static void
 check_blocked(const struct env_config *cfg, int keys)
@@ -404,6 +430,7 @@ main(void)
 {
 	tap_suite_fixture("parked", NULL, end);
 	tap_test("every kind is parked with its row and a reason", every_kind_is_parked_with_its_reason);
+	tap_test("a column is dropped", column_is_dropped);
 	tap_test("a blocked key waits, and flows when the event is skipped", a_blocked_key_waits_and_flows_when_skipped);
 	tap_test("a repaired event arrives before its successors", a_repaired_event_arrives_before_its_successors);
 	tap_test("two parked events of a key must both be decided", two_parked_events_of_a_key_must_both_be_decided);

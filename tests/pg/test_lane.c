@@ -375,6 +375,53 @@ test_park_json_unmapped(void)
 	batch_free(b);
 }
 
+static void
+look_again(struct rig *rig)
+{
+	struct layout_request own = rig->request;
+	struct layout now = LAYOUT_INIT;
+	PGconn *db = sandbox_open(rig->sb->role);
+	struct error err;
+
+	own.role = NULL;
+	SANDBOX_MUST(inspect(db, &own, &now, &err), &err);
+	layout_done(&rig->layout);
+	rig->layout = now;
+	CU_ASSERT_TRUE(statements_renew(&rig->statements, &rig->layout, &rig->options));
+	db_close(&db);
+}
+
+/* A column is dropped while the lane holds rows: the copy names it. A lane that opens later is told what the table is like now. */
+static void
+test_park_after_drop(void)
+{
+	RIG(rig, sb, true);
+	struct batch *b;
+
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events ADD gone json, ADD stays json DEFAULT '[\"\\u0000\"]'");
+	look(&rig);
+	open_lane(&rig);
+	sandbox_exec(sb.db, "ALTER TABLE outbox_events DROP gone");
+	insert(sb.db, 1, "k");
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	poison(&b->slots[0], "r");
+	start_turn(&rig, b, 0, NULL);
+	wait_for(&rig, &rig.lost, 0);
+	TAP_HAS(rig.failure.message, "SQLSTATE 42703");
+	batch_free(b);
+	look_again(&rig);
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	TAP_INT_FATAL(b->count, 1);
+	poison(&b->slots[0], "r");
+	turn(&rig, b, 0, NULL);
+	TAP_INT(rig.lost, 1);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM pgoutbox.parked WHERE event->>'stays' = '[\"\\u0000\"]'"), 1);
+	batch_free(b);
+}
+
 /* --- the floor --- */
 
 static void
@@ -672,6 +719,7 @@ main(void)
 	tap_test("park, then delete", test_park_delete);
 	tap_test("park json that is no jsonb, then retry", test_park_json);
 	tap_test("park such json in columns that are not mapped", test_park_json_unmapped);
+	tap_test("park after a column was dropped", test_park_after_drop);
 	tap_test("a straggler is found by the next claim", test_straggler);
 	tap_test("rows that somebody else has locked", test_locked_rows);
 	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);

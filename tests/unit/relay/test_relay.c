@@ -171,7 +171,12 @@ test_failures(void)
 	r->shared.proven = true;
 	error_set(&err, ERR_CONFIG, "permission denied");
 	r->shared.failed(r->shared.ctx, &err);
-	heard("");
+	heard("reopen");
+	r->shared.failed(r->shared.ctx, &err);
+	heard(""); /* not with each lane that fails */
+	r->look_us = clock_mono_us();
+	r->shared.failed(r->shared.ctx, &err);
+	heard("reopen");
 	r->shared.proven = false;
 	r->shared.failed(r->shared.ctx, &err);
 	heard("upkeep-closed leave0 leave1 leave2 leave3");

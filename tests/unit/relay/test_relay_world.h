@@ -261,7 +261,7 @@ statements_done(struct statements *st)
 }
 
 bool
-statements_fit(const struct statements *st, const struct layout *lo, const struct statements_options *options)
+statements_renew(struct statements *st, const struct layout *lo, const struct statements_options *options)
 {
 	(void)st, (void)lo, (void)options;
 	return fits;

@@ -110,7 +110,7 @@ test_default_texts(void)
 	TAP_HAS(st.park, "t.\"id\" = u.id AND t.\"sent_at\" IS NULL");
 	TAP_HAS(st.parked_keys, "WHERE true AND relation = 4242 AND state = 'parked' AND key IS NOT NULL AND pgoutbox.lane(key, 4) = $1::int");
 	TAP_HAS(st.bell, "pgoutbox.lane(t.\"aggregate_id\", 4) = u.lane AND t.\"sent_at\" IS NULL AND t.\"id\" >= u.from_id");
-	CU_ASSERT_TRUE(statements_fit(&st, &lo, &opt));
+	CU_ASSERT_TRUE(statements_renew(&st, &lo, &opt));
 }
 
 static void
@@ -121,8 +121,7 @@ test_park_json(void)
 	make();
 	lo.json_names = names;
 	lo.json_texts = texts;
-	CU_ASSERT_FALSE(statements_fit(&st, &lo, &opt));
-	make();
+	CU_ASSERT_TRUE(statements_renew(&st, &lo, &opt)); /* and takes it over */
 	TAP_HAS(st.park, "u.reason, to_jsonb(jsonb_populate_record(t, (SELECT jsonb_object_agg(n, NULL)"
 	                 " FROM unnest(ARRAY['note', 'x']::text[]) n)))"
 	                 " || jsonb_object(ARRAY['note', 'x']::text[], ARRAY[t.note::text, t.x::text]), session_user");
@@ -148,10 +147,10 @@ test_partitions_have_no_tids(void)
 {
 	make();
 	lo.tids_unique = false;
-	CU_ASSERT_FALSE(statements_fit(&st, &lo, &opt));
+	CU_ASSERT_FALSE(statements_renew(&st, &lo, &opt));
 	make();
 	CU_ASSERT_PTR_NULL(st.settle_tids);
-	CU_ASSERT_TRUE(statements_fit(&st, &lo, &opt));
+	CU_ASSERT_TRUE(statements_renew(&st, &lo, &opt));
 }
 
 /* The lane's expression has to be the index's own, to the letter. */
@@ -212,11 +211,11 @@ test_changed_table_does_not_fit(void)
 {
 	make();
 	lo.relation_oid++;
-	CU_ASSERT_FALSE(statements_fit(&st, &lo, &opt));
+	CU_ASSERT_FALSE(statements_renew(&st, &lo, &opt));
 	lo.relation_oid--;
 	make();
 	lo.lanes = 8;
-	CU_ASSERT_FALSE(statements_fit(&st, &lo, &opt));
+	CU_ASSERT_FALSE(statements_renew(&st, &lo, &opt));
 }
 
 /* --- parameters --- */
