@@ -179,9 +179,6 @@ E2E_CALM = \
 	tests/e2e/test_secrets \
 	tests/e2e/test_sharing \
 	tests/e2e/test_sweep \
-	tests/e2e/test_tls \
-	tests/e2e/test_upkeep \
-	tests/e2e/test_verify \
 	tests/mock/test_producer_kafka
 
 E2E_ROUGH = \
@@ -193,7 +190,10 @@ E2E_ROUGH = \
 	tests/e2e/test_kill \
 	tests/e2e/test_late \
 	tests/e2e/test_outage \
-	tests/e2e/test_tool
+	tests/e2e/test_tls \
+	tests/e2e/test_tool \
+	tests/e2e/test_upkeep \
+	tests/e2e/test_verify
 
 # test_brokers needs three brokers, as make check-chaos has them.
 E2E_TESTS = $(E2E_CALM) $(E2E_ROUGH) tests/e2e/test_brokers tests/e2e/test_versions

@@ -359,6 +359,7 @@ disk_is_full(void)
 		return;
 	env_exec(&env, "CREATE TABLESPACE %s LOCATION '%s'", env.name, disk);
 	env_exec(&env, "ALTER TABLE outbox_events SET TABLESPACE %s", env.name);
+	env_exec(&env, "ALTER TABLE outbox_events SET (fillfactor = 100)"); /* with room in its pages it could go on */
 	write_for(3);
 	away_wait_more_sent(&env, 0);
 	snprintf(filler, sizeof(filler), "%s/filler", disk);
