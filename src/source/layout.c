@@ -95,17 +95,22 @@ static const char question[] =
 	"  reg.lanes AS lanes, reg.claim AS claim_index, ind.valid AS index_valid, ind.fits AS index_fits,"
 	"  EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = tab.oid AND g.tgfoid = own.notify AND "
 	"g.tgenabled IN ('O', 'A'))"
-	"   AS notifies, json.names AS json_names, json.texts AS json_texts, own.receipts IS NOT NULL AS receipts_exist,"
+	"   AS notifies, json.names AS json_names, json.holders AS holder_names, json.texts AS holder_texts, own.receipts IS NOT NULL AS receipts_exist,"
 	"  has_table_privilege(tab.role, own.receipts, 'SELECT') AND has_table_privilege(tab.role, own.receipts, 'INSERT')"
 	"   AND has_table_privilege(tab.role, own.receipts, 'DELETE') AS may_keep_receipts"
 	" FROM tab CROSS JOIN own CROSS JOIN can CROSS JOIN reg CROSS JOIN LATERAL unnest(tab.cols) WITH ORDINALITY "
 	"want(name, n)"
 	" LEFT JOIN ind ON true"
-	" CROSS JOIN LATERAL (SELECT string_agg(format('%L', j.attname), ', ' ORDER BY j.attnum) AS names,"
+	" CROSS JOIN LATERAL (SELECT string_agg(format('%L', j.attname), ', ' ORDER BY j.attnum)"
+	"    FILTER (WHERE y.typoutput = 'pg_catalog.json_out'::regproc) AS names," /* a domain's is that of what it is made of */
+	"   string_agg(format('%L', j.attname), ', ' ORDER BY j.attnum) AS holders,"
 	"   string_agg(format('t.%I::text', j.attname), ', ' ORDER BY j.attnum) AS texts"
 	"   FROM pg_catalog.pg_attribute j JOIN pg_catalog.pg_type y ON y.oid = j.atttypid"
-	"   WHERE j.attrelid = tab.oid AND j.attnum > 0 AND NOT j.attisdropped"
-	"   AND y.typoutput = 'pg_catalog.json_out'::regproc) json" /* a domain's is that of what it is made of */
+	"   WHERE j.attrelid = tab.oid AND j.attnum > 0 AND NOT j.attisdropped AND EXISTS (WITH RECURSIVE part AS (SELECT y.oid"
+	"     UNION SELECT p.oid FROM part JOIN pg_catalog.pg_type w ON w.oid = part.oid CROSS JOIN LATERAL (VALUES (w.typelem),"
+	"      (w.typbasetype) UNION ALL SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE f.attrelid = w.typrelid"
+	"      AND f.attnum > 0 AND NOT f.attisdropped) p(oid))"
+	"    SELECT FROM part JOIN pg_catalog.pg_type w ON w.oid = part.oid WHERE w.typoutput = 'pg_catalog.json_out'::regproc)) json"
 	" LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = tab.oid AND a.attname = want.name AND a.attnum > 0 AND "
 	"NOT a.attisdropped"
 	" LEFT JOIN LATERAL (WITH RECURSIVE d AS (SELECT y.oid, y.typbasetype, y.typtype, y.typoutput FROM "
@@ -151,7 +156,8 @@ enum {
 	A_INDEX_FITS,
 	A_NOTIFIES,
 	A_JSON_NAMES,
-	A_JSON_TEXTS,
+	A_HOLDER_NAMES,
+	A_HOLDER_TEXTS,
 	A_RECEIPTS_EXIST,
 	A_MAY_KEEP_RECEIPTS,
 	A_COUNT
@@ -317,7 +323,8 @@ layout_take(const struct layout_request *rq, const PGresult *res, struct layout 
 	lo.lanes = (int)number(res, 0, A_LANES);
 	lo.claim_index = copy(res, 0, A_CLAIM_INDEX, &failed);
 	lo.json_names = copy(res, 0, A_JSON_NAMES, &failed);
-	lo.json_texts = copy(res, 0, A_JSON_TEXTS, &failed);
+	lo.holder_names = copy(res, 0, A_HOLDER_NAMES, &failed);
+	lo.holder_texts = copy(res, 0, A_HOLDER_TEXTS, &failed);
 	lo.tids_unique = letter(res, A_KIND) == 'r';
 	for (int i = 0; i < COL_COUNT; i++)
 		take_column(res, i, &lo.columns[i], &failed);
@@ -362,7 +369,8 @@ layout_done(struct layout *lo)
 	free(lo->relation);
 	free(lo->claim_index);
 	free(lo->json_names);
-	free(lo->json_texts);
+	free(lo->holder_names);
+	free(lo->holder_texts);
 	free(lo->facts.role);
 	free(lo->facts.missing);
 	*lo = LAYOUT_INIT;

@@ -94,8 +94,9 @@ struct layout {
 	char *claim_index; /* its name, not quoted; NULL = not registered */
 	bool tids_unique;  /* one heap: a ctid names one row */
 	struct layout_column columns[COL_COUNT];
-	/* All columns of type json, mapped or not, as lists for SQL: names as literals, and texts of a row "t". NULL = there is none. */
-	char *json_names, *json_texts;
+	/* Columns, mapped or not, as lists for SQL, names as literals; NULL = there is none. Those of type json; and all that hold json,
+	 * arrays and composite types among them, with their texts of a row "t". */
+	char *json_names, *holder_names, *holder_texts;
 	struct layout_facts facts;
 };
 

@@ -256,19 +256,19 @@ settle_text(const struct layout *lo, const struct statements_options *opt, bool 
 	return buf_take(&sql);
 }
 
-/* The row as jsonb. Not all that json takes can be jsonb ("\u0000", half a surrogate pair, a huge exponent): a json column's
- * text is kept as a string. */
+/* The row as jsonb. Not all that json takes can be jsonb ("\u0000", half a surrogate pair, a huge exponent): of a column that
+ * holds json the text is kept, as a string. */
 static void
 add_copy(struct buf *sql, const struct layout *lo)
 {
-	if (lo->json_names == NULL) {
+	if (lo->holder_names == NULL) {
 		buf_add_str(sql, "to_jsonb(t)");
 		return;
 	}
 	buf_printf(sql,
 	           "to_jsonb(jsonb_populate_record(t, (SELECT jsonb_object_agg(n, NULL) FROM unnest(ARRAY[%s]::text[]) n)))"
 	           " || jsonb_object(ARRAY[%s]::text[], ARRAY[%s])",
-	           lo->json_names, lo->json_names, lo->json_texts);
+	           lo->holder_names, lo->holder_names, lo->holder_texts);
 }
 
 /* Of unsent rows only: a settle whose answer was lost is done again, and must not park twice. */

@@ -375,6 +375,43 @@ test_park_json_unmapped(void)
 	batch_free(b);
 }
 
+/* What holds json within an array or a composite type is a text in the copy, and comes back from it. */
+static void
+test_park_json_within(void)
+{
+	RIG(rig, sb, true);
+	struct parked_choice choice = {.key = "j"};
+	struct parked_outcome outcome = PARKED_OUTCOME_INIT;
+	struct parked_event e = PARKED_EVENT_INIT;
+	struct batch *b;
+	struct error err;
+
+	sandbox_exec(sb.db, "CREATE DOMAIN doc AS json; CREATE DOMAIN docs AS doc[]; CREATE TYPE pair AS (n int, j doc, l text[]);"
+	                    "ALTER TABLE outbox_events ADD a json[], ADD d docs, ADD p pair, ADD ps pair[], ADD plain text[] DEFAULT '{x,y}';"
+	                    "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload, a, d, p, ps)"
+	                    " SELECT 'o', 'j', 't', '1', ARRAY[j, NULL], ARRAY[j::doc], p, ARRAY[p, p] FROM (SELECT j, row(7, j, '{v,w}')::pair AS p"
+	                    " FROM (VALUES ('[\"\\u0000\", \"\\ud800\"]'::json)) v(j)) v");
+	sandbox_exec(sb.db, "CREATE TABLE kept AS SELECT a::text, d::text, p::text, ps::text FROM outbox_events");
+	look(&rig);
+	open_lane(&rig);
+	turn(&rig, NULL, 100, NULL);
+	b = take(&rig);
+	TAP_INT_FATAL(b->count, 1);
+	poison(&b->slots[0], "r");
+	turn(&rig, b, 0, NULL);
+	TAP_INT(rig.lost, 0);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events"), 0);
+	SANDBOX_MUST(parked_show(sb.db, &rig.layout, 1, true, true, &e, &err), &err);
+	TAP_HAS(e.json, "\"plain\" : [\"x\", \"y\"]");
+	parked_event_done(&e);
+	SANDBOX_MUST(parked_decide(sb.db, &rig.layout, &choice, PARKED_RETRY, &outcome, &err), &err);
+	TAP_INT(outcome.again, 1);
+	parked_outcome_done(&outcome);
+	TAP_INT(sandbox_int(sb.db, "SELECT count(*) FROM outbox_events o JOIN kept k ON k.a = o.a::text AND k.d = o.d::text"
+	                           " AND k.p = o.p::text AND k.ps = o.ps::text"), 1);
+	batch_free(b);
+}
+
 static void
 look_again(struct rig *rig)
 {
@@ -719,6 +756,7 @@ main(void)
 	tap_test("park, then delete", test_park_delete);
 	tap_test("park json that is no jsonb, then retry", test_park_json);
 	tap_test("park such json in columns that are not mapped", test_park_json_unmapped);
+	tap_test("park such json within arrays and composite types", test_park_json_within);
 	tap_test("park after a column was dropped", test_park_after_drop);
 	tap_test("a straggler is found by the next claim", test_straggler);
 	tap_test("rows that somebody else has locked", test_locked_rows);

@@ -13,7 +13,7 @@ static const char *const fields[] = {
 		"may_delete",
 	"schema_exists", "may_use_pgoutbox", "may_read_pgoutbox", "may_park", "may_call_lane", "readable", "version",
 		"lanes",
-	"claim_index", "index_valid", "index_fits", "notifies", "json_names", "json_texts",
+	"claim_index", "index_valid", "index_fits", "notifies", "json_names", "holder_names", "holder_texts",
 	"receipts_exist", "may_keep_receipts",
 };
 #define FIELDS ((int)(sizeof(fields) / sizeof(fields[0])))
@@ -21,7 +21,7 @@ static const char *const fields[] = {
 static const char *const table_facts[] = {"16400", "public.outbox_events", "r", "p", "f", "f", "f", "relay", "t", "t",
                                           "t", "t",
                                           "t", "t", "t", "t", "t", "t", "3", "4", "outbox_events_lane4", "t", "t", "f",
-                                          "'note'", "t.note::text", "t", "f"};
+                                          "'note'", "'note', 'x'", "t.note::text, t.x::text", "t", "f"};
 
 /* quoted, found, type, type_name, not_null, uniq, immutable, may_update */
 static const char *const columns[COL_COUNT + 1][8] = {
@@ -129,7 +129,8 @@ test_take(void)
 	CU_ASSERT_TRUE(lo.facts.index_exists && lo.facts.index_valid && lo.facts.index_fits);
 	CU_ASSERT_PTR_NULL(lo.facts.missing);
 	TAP_STR(lo.json_names, "'note'");
-	TAP_STR(lo.json_texts, "t.note::text");
+	TAP_STR(lo.holder_names, "'note', 'x'");
+	TAP_STR(lo.holder_texts, "t.note::text, t.x::text");
 	layout_done(&lo);
 	CU_ASSERT_PTR_NULL(lo.relation);
 	layout_done(&lo);

@@ -119,8 +119,8 @@ test_park_json(void)
 	char names[] = "'note', 'x'", texts[] = "t.note::text, t.x::text";
 
 	make();
-	lo.json_names = names;
-	lo.json_texts = texts;
+	lo.holder_names = names;
+	lo.holder_texts = texts;
 	CU_ASSERT_TRUE(statements_renew(&st, &lo, &opt)); /* and takes it over */
 	TAP_HAS(st.park, "u.reason, to_jsonb(jsonb_populate_record(t, (SELECT jsonb_object_agg(n, NULL)"
 	                 " FROM unnest(ARRAY['note', 'x']::text[]) n)))"
