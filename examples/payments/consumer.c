@@ -20,7 +20,7 @@
 enum { POLL_MS = 200, FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 1000 };
 
 struct consumer {
-	const char *role, *instance, *brokers, *topic, *conninfo, *provider;
+	const char *role, *group, *instance, *brokers, *topic, *conninfo, *provider;
 	int64_t timeout_ms;
 	struct log log;
 	struct database db;
@@ -87,7 +87,7 @@ run(struct consumer *c, struct error *err)
 
 	if (*c->provider != '\0' && fetch_new(c->provider, &c->fetch, err) == -1)
 		return -1;
-	if (stream_open(c->brokers, c->role, c->instance, c->topic, &c->in, err) == -1)
+	if (stream_open(c->brokers, *c->group != '\0' ? c->group : c->role, c->instance, c->topic, &c->in, err) == -1)
 		return -1;
 	while (!stop_wanted()) {
 		if (take_next(c, err) == -1)
@@ -104,7 +104,8 @@ static int
 parse(struct consumer *c, int argc, char *argv[])
 {
 	const struct option_row rows[] = {
-		OPTION_TEXT("role", &c->role, "saga or report; also the name of the consumer group"),
+		OPTION_TEXT("role", &c->role, "saga or report"),
+		OPTION_TEXT("group", &c->group, "the consumer group; empty: as the role"),
 		OPTION_TEXT("instance", &c->instance, "this member of the group, the same after a restart"),
 		OPTION_TEXT("brokers", &c->brokers, "Kafka's addresses"),
 		OPTION_TEXT("topic", &c->topic, "what is read"),
@@ -127,7 +128,7 @@ parse(struct consumer *c, int argc, char *argv[])
 int
 main(int argc, char *argv[])
 {
-	struct consumer c = {.instance = "1", .topic = "shop.payment", .provider = "", .timeout_ms = 500};
+	struct consumer c = {.group = "", .instance = "1", .topic = "shop.payment", .provider = "", .timeout_ms = 500};
 	int rc = parse(&c, argc, argv);
 	struct error err;
 

@@ -224,7 +224,7 @@ static int
 run(struct injector *inj, struct error *err)
 {
 	if (open_producer(inj, err) == -1 || await_topic(inj, inj->from, err) == -1 || await_topic(inj, inj->to, err) == -1 ||
-	    stream_open(inj->brokers, "injector", "injector-1", inj->from, &inj->in, err) == -1 || say(inj, err) == -1)
+	    stream_open(inj->brokers, inj->from, "injector-1", inj->from, &inj->in, err) == -1 || say(inj, err) == -1)
 		return -1;
 	while (!stop_wanted())
 		if (step(inj, err) == -1)
@@ -250,7 +250,7 @@ main(int argc, char **argv)
 	int64_t copies = 10, late = 10, seed = 1;
 	const struct option_row rows[] = {
 		OPTION_TEXT("brokers", &inj.brokers, "Kafka's addresses"),
-		OPTION_TEXT("from", &inj.from, "the topic that is read, and gets copies"),
+		OPTION_TEXT("from", &inj.from, "the topic that is read, and gets copies; also the name of the consumer group"),
 		OPTION_TEXT("to", &inj.to, "the topic that gets everything in disorder"),
 		OPTION_TEXT("progress", &inj.progress, "a file that tells how many were forwarded and copied"),
 		OPTION_NUMBER("copies", &copies, 0, 100, "of a hundred messages as many come again"),

@@ -192,9 +192,9 @@ start_all() {
 		--listen "127.0.0.1:$service_port" --takeover "$takeover"
 	keep pgoutboxd "$bin/pgoutboxd" -c "$dir/pgoutboxd.yaml"
 	await 60 test -s "$dir/copies" || give_up "the topics did not appear: $(tail -n 3 "$dir/injector.log")"
-	keep saga "$bin/examples/payments/payments-consumer" --role saga --brokers "$brokers" \
+	keep saga "$bin/examples/payments/payments-consumer" --role saga --group "$prefix.saga" --brokers "$brokers" \
 		--topic "$prefix.payment" --conninfo "$host dbname=shop user=shop" --provider "http://127.0.0.1:$provider_port"
-	keep report "$bin/examples/payments/payments-consumer" --role report --brokers "$brokers" \
+	keep report "$bin/examples/payments/payments-consumer" --role report --group "$prefix.report" --brokers "$brokers" \
 		--topic "$prefix.payment.shuffled" --conninfo "$host dbname=reports user=reports"
 	for name in saga report; do
 		await 60 grep -qs id=ready "$dir/$name.log" || give_up "$name did not start: $(tail -n 3 "$dir/$name.log")"

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <librdkafka/rdkafka.h>
+
 #include "support/proc.h"
 #include "support/tap.h"
 
@@ -66,6 +68,31 @@ run_example(const char *const more[], int wanted)
 	return output;
 }
 
+/* Two runs beside one Kafka would take each other's part of the group. */
+static void
+no_run_shares_its_groups(void)
+{
+	static const char *const shared[] = {"saga", "report", "injector"};
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	const struct rd_kafka_group_list *groups;
+	char reason[256];
+	rd_kafka_t *rk;
+	int own = 0;
+
+	(void)rd_kafka_conf_set(conf, "bootstrap.servers", getenv("PGOUTBOX_TEST_KAFKA"), reason, sizeof(reason));
+	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rk);
+	CU_ASSERT_EQUAL_FATAL(rd_kafka_list_groups(rk, NULL, &groups, 30000), RD_KAFKA_RESP_ERR_NO_ERROR);
+	for (int i = 0; i < groups->group_cnt; i++) {
+		own += strstr(groups->groups[i].group, ".saga") != NULL;
+		for (size_t j = 0; j < sizeof(shared) / sizeof(*shared); j++)
+			CU_ASSERT(strcmp(groups->groups[i].group, shared[j]) != 0);
+	}
+	CU_ASSERT(own > 0);
+	rd_kafka_group_list_destroy(groups);
+	rd_kafka_destroy(rk);
+}
+
 static void
 the_books_balance_although_each_process_dies(void)
 {
@@ -79,6 +106,7 @@ the_books_balance_although_each_process_dies(void)
 	TAP_HAS(output, "killed: pgoutboxd");
 	CU_ASSERT_PTR_NULL(strstr(output, "WRONG"));
 	free(output);
+	no_run_shares_its_groups();
 }
 
 static void
