@@ -272,13 +272,16 @@ difference(const struct compare *c, const struct item *row, const struct item *m
 
 /* --- by event id --- */
 
-/* Whether the row may have been there once: pruned since, or out of the range that was read. */
+/* Whether the row may have been there once: pruned since, or out of the range that was read. A broker's clock may be ahead
+ * of the database's. */
 static bool
 may_have_had_row(const struct compare *c, const struct item *m)
 {
-	if (c->opt.ranged && (m->flags & ITEM_APPEND_TIME) != 0)
+	bool brokers = (m->flags & ITEM_APPEND_TIME) != 0;
+
+	if (c->opt.ranged && brokers)
 		return true;
-	return m->timestamp_ms < c->opt.oldest_ms;
+	return m->timestamp_ms - (brokers ? COMPARE_MARGIN_US / 1000 : 0) < c->opt.oldest_ms;
 }
 
 static void

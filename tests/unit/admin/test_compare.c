@@ -589,6 +589,21 @@ a_range_and_the_brokers_time(void)
 	TAP_INT(report.expired_messages, 1);
 }
 
+static void
+the_brokers_clock_is_ahead(void)
+{
+	for (int i = 0; i < 3; i++) {
+		struct compare_message m = message_of(i + 1, 1, 0, i);
+
+		m.append_time = i > 0;
+		m.fp.timestamp_ms = OLDEST_MS + COMPARE_MARGIN_US / 1000 - (i < 2);
+		add_message(m);
+	}
+	run();
+	TAP_INT(report.counts[COMPARE_UNKNOWN], 2);
+	TAP_INT(report.expired_messages, 1);
+}
+
 /* Nobody knows on which side of the range the message of such a row is. */
 static void
 a_range_and_rows_without_a_time(void)
@@ -643,6 +658,7 @@ main(void)
 	tap_test("compacted topics", compacted_topics);
 	tap_test("open transactions", open_transactions);
 	tap_test("a range, and the broker's time", a_range_and_the_brokers_time);
+	tap_test("the broker's clock is ahead", the_brokers_clock_is_ahead);
 	tap_test("a range, and rows without a time", a_range_and_rows_without_a_time);
 	return tap_run();
 }
