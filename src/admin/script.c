@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "source/literal.h"
+
 void
 script_add_identifier(struct buf *out, const char *name)
 {
@@ -23,13 +25,7 @@ script_add_literal(struct buf *out, const char *value)
 {
 	if (strchr(value, '\\') != NULL)
 		buf_add_str(out, " E");
-	buf_add_char(out, '\'');
-	for (const char *p = value; *p != '\0'; p++) {
-		if (*p == '\'' || *p == '\\')
-			buf_add_char(out, *p);
-		buf_add_char(out, *p);
-	}
-	buf_add_char(out, '\'');
+	literal_add_quoted(out, value);
 }
 
 static bool

@@ -67,10 +67,10 @@ plan_producer(struct plan *plan, const struct config *cfg)
 	};
 }
 
-static void
-plan_session(struct plan *plan, const struct config *cfg)
+struct session_options
+plan_session(const struct config *cfg)
 {
-	plan->session = (struct session_options){
+	return (struct session_options){
 		.conninfo = cfg->database.conninfo,
 		.password = cfg->database.password[0] != '\0' ? cfg->database.password : NULL,
 		.sslpassword = cfg->database.sslpassword[0] != '\0' ? cfg->database.sslpassword : NULL,
@@ -119,7 +119,7 @@ plan_init(struct plan *plan, const struct config *cfg, struct error *err)
 		return -1;
 	}
 	plan_producer(plan, cfg);
-	plan_session(plan, cfg);
+	plan->session = plan_session(cfg);
 	plan_table(plan, cfg);
 	return 0;
 }

@@ -29,6 +29,9 @@ struct plan {
 int plan_init(struct plan *plan, const struct config *cfg, struct error *err) __attribute__((warn_unused_result));
 void plan_done(struct plan *plan);
 
+/* What each session to PostgreSQL is opened with. */
+struct session_options plan_session(const struct config *cfg) __attribute__((warn_unused_result));
+
 /* Takes the limits over that the configuration has now. */
 void plan_reload_limits(struct plan *plan, const struct config *cfg);
 

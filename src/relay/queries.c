@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "metrics/readings.h"
 #include "relay/link.h"
+#include "relay/plan.h"
 
 _Static_assert((int)ASKER_ROWS_MAX == (int)READINGS_ROWS_MAX, "what is fetched is what is shown, and one row that tells of more");
 
@@ -145,14 +146,8 @@ plan(struct queries *q)
 {
 	const struct config *cfg = q->opt.cfg;
 
-	q->session = (struct session_options){
-		.conninfo = cfg->database.conninfo,
-		.password = cfg->database.password[0] != '\0' ? cfg->database.password : NULL,
-		.sslpassword = cfg->database.sslpassword[0] != '\0' ? cfg->database.sslpassword : NULL,
-		.connect_timeout_ms = cfg->database.connect_timeout_ms,
-		.statement_timeout_ms = cfg->queries.timeout_ms,
-		.session_timeout_ms = cfg->database.session_timeout_ms,
-	};
+	q->session = plan_session(cfg);
+	q->session.statement_timeout_ms = cfg->queries.timeout_ms;
 	q->count = queries_list(cfg, q->list);
 	for (size_t i = 0; i < q->count; i++) {
 		q->names[i] = q->list[i].name;
