@@ -145,7 +145,6 @@ take_report(struct producer *p, const rd_kafka_message_t *m, int64_t offset, int
 
 	t->in_flight--;
 	p->in_flight--;
-	flusher_reported(&p->flusher);
 	t->ask_due_us = CLOCK_NEVER;
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		const struct classified *c = classify(m->err);
@@ -270,7 +269,10 @@ read_queue(struct producer *p, int64_t now_us)
 
 	while (count < READ_MAX && (event = rd_kafka_queue_poll(p->queue, 0)) != NULL) {
 		count += take_event(p, event, now_us);
-		rd_kafka_event_destroy(event);
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+			flusher_reported(&p->flusher, event, now_us);
+		else
+			rd_kafka_event_destroy(event);
 	}
 	if (rd_kafka_queue_length(p->queue) > 0)
 		(void)eventfd_write(p->watch.fd, 1);
@@ -305,10 +307,12 @@ look_for_brokers(struct producer *p, int64_t now_us)
 int64_t
 producer_deadline(const struct producer *p)
 {
-	int64_t due_us = p->topics.due_us;
+	int64_t due_us = flusher_deadline(&p->flusher);
 
-	if (p->topics.ripe || flusher_due(&p->flusher))
+	if (p->topics.ripe)
 		return 0;
+	if (p->topics.due_us < due_us)
+		due_us = p->topics.due_us;
 	if (p->reach.knock_due_us < due_us)
 		due_us = p->reach.knock_due_us;
 	return p->dead_due_us < due_us ? p->dead_due_us : due_us;
@@ -328,7 +332,7 @@ producer_fire(struct watch *w, short revents, int64_t now_us)
 	look_for_brokers(p, now_us);
 	topics_tick(&p->topics, now_us);
 	send_waiting(p, now_us);
-	flusher_turn(&p->flusher, p->in_flight);
+	flusher_turn(&p->flusher, p->in_flight, now_us);
 	w->deadline_us = producer_deadline(p);
 	if (p->life == PRODUCER_DYING && (p->in_flight == 0 || now_us >= p->dead_due_us)) {
 		p->life = PRODUCER_DEAD;

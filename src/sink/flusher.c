@@ -1,26 +1,41 @@
-/* flusher.c - see flusher.h. In: what was sent and reported; out: flushes. */
+/* flusher.c - see flusher.h. In: what was sent, and reports that were read; out: flushes. */
 #include "sink/flusher.h"
 
 #include "base/clock.h"
 
 #define FEW 256
+#define KEPT_MAX 16     /* messages of a report that is kept */
+#define KEPT_US 100000  /* so long after the last report */
 
-/* How long librdkafka takes what comes as to be sent at once: the shortest that it knows. A thread of its that does not
- * run in time misses the flush, and its messages linger. */
-#define FLUSH_MS 1
+/* How long librdkafka takes what comes as to be sent at once. A thread of its that does not run in time misses the flush, and
+ * its messages linger. Many: the shortest time that it knows, for the first of the next batch must not go alone. */
+#define MANY_MS 1
+#define FEW_MS 20
 
 static int64_t
 turn(void *owner)
 {
 	struct flusher *f = owner;
+	int flush_ms = f->many ? MANY_MS : FEW_MS;
 
 	if (!f->rung)
 		return CLOCK_NEVER;
 	f->rung = false;
+	f->flushing = true;
 	pthread_mutex_unlock(&f->worker.lock);
-	rd_kafka_flush(f->rk, FLUSH_MS);
+	rd_kafka_flush(f->rk, flush_ms);
 	pthread_mutex_lock(&f->worker.lock);
+	f->flushing = false;
 	return 0;
+}
+
+static void
+let_go_kept(struct flusher *f)
+{
+	if (f->kept != NULL)
+		rd_kafka_event_destroy(f->kept);
+	f->kept = NULL;
+	f->kept_until_us = CLOCK_NEVER;
 }
 
 static void
@@ -36,7 +51,7 @@ static const struct worker_calls calls = {.turn = turn, .destroy = destroy};
 int
 flusher_start(struct flusher *f, rd_kafka_t *rk, struct error *err)
 {
-	*f = (struct flusher){.rk = rk};
+	*f = (struct flusher){.rk = rk, .kept_until_us = CLOCK_NEVER};
 	if (worker_start(&f->worker, "flusher", &calls, f, err) == 0)
 		return 0;
 	f->rk = NULL;
@@ -47,8 +62,10 @@ flusher_start(struct flusher *f, rd_kafka_t *rk, struct error *err)
 void
 flusher_stop(struct flusher *f)
 {
-	if (f->rk != NULL)
-		worker_end(&f->worker, CLOCK_NEVER);
+	if (f->rk == NULL)
+		return;
+	let_go_kept(f);
+	worker_end(&f->worker, CLOCK_NEVER);
 }
 
 void
@@ -57,28 +74,51 @@ flusher_sent(struct flusher *f)
 	f->sent = true;
 }
 
+/* The one before goes after that, so that there is always one. */
 void
-flusher_reported(struct flusher *f)
+flusher_reported(struct flusher *f, rd_kafka_event_t *reports, int64_t now_us)
 {
+	rd_kafka_event_t *done = reports;
+
 	f->reported = true;
+	if (f->rk != NULL && rd_kafka_event_message_count(reports) <= KEPT_MAX) {
+		done = f->kept;
+		f->kept = reports;
+		f->kept_until_us = now_us + KEPT_US;
+	}
+	if (done != NULL)
+		rd_kafka_event_destroy(done);
 }
 
-bool
-flusher_due(const struct flusher *f)
+int64_t
+flusher_deadline(const struct flusher *f)
 {
-	return f->rk != NULL && (f->sent || f->reported);
+	if (f->rk == NULL)
+		return CLOCK_NEVER;
+	return f->sent || f->reported ? 0 : f->kept_until_us;
 }
 
-void
-flusher_turn(struct flusher *f, size_t in_flight)
+static void
+ring(struct flusher *f, bool many)
 {
-	bool pays = f->rk != NULL && in_flight > 0 && (f->sent || (f->reported && in_flight < FEW));
-
-	f->sent = f->reported = false;
-	if (!pays)
-		return;
 	pthread_mutex_lock(&f->worker.lock);
 	f->rung = true;
-	pthread_cond_signal(&f->worker.wake);
+	f->many = many;
+	if (!f->flushing)
+		pthread_cond_signal(&f->worker.wake);
 	pthread_mutex_unlock(&f->worker.lock);
+}
+
+void
+flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us)
+{
+	bool many = in_flight >= FEW;
+
+	if (f->rk == NULL)
+		return;
+	if (many || now_us >= f->kept_until_us)
+		let_go_kept(f);
+	if (in_flight > 0 && (f->sent || (f->reported && !many)))
+		ring(f, many);
+	f->sent = f->reported = false;
 }

@@ -6,7 +6,10 @@
  * whether they may go, without a pause. So messages linger for longer than it takes to hand a batch over, and are flushed
  * then: each partition's go in one request. Whoever sends little by little waits for no linger either.
  *
- * rd_kafka_flush() is the only call that ends a linger, and it waits: so a thread of our own makes it.
+ * rd_kafka_flush() is the only call that ends a linger, and it waits: so a thread of our own makes it. As long as it lasts, what
+ * comes goes out at once. While few messages are in flight it is to last, for each new call would wake that thread and
+ * librdkafka's once more than the message itself does: 0.2 ms for each small batch. It ends when librdkafka has no messages, so the
+ * last report is kept for a moment: a message counts until its report is destroyed.
  */
 #ifndef PGOUTBOX_SINK_FLUSHER_H
 #define PGOUTBOX_SINK_FLUSHER_H
@@ -24,8 +27,10 @@
 struct flusher {
 	rd_kafka_t *rk; /* NULL = not started: nothing is ever flushed */
 	struct worker worker;
-	bool rung; /* under its lock */
+	bool rung, many, flushing; /* under its lock */
 	bool sent, reported; /* since the last turn */
+	rd_kafka_event_t *kept; /* the last report, of few messages; NULL */
+	int64_t kept_until_us;  /* CLOCK_NEVER without one */
 };
 
 /* ERR_RETRY: no thread. The flusher must not move until flusher_stop(), which may take some milliseconds. */
@@ -33,12 +38,14 @@ int flusher_start(struct flusher *f, rd_kafka_t *rk, struct error *err) __attrib
 void flusher_stop(struct flusher *f); /* also of one that was not started */
 
 void flusher_sent(struct flusher *f);
-void flusher_reported(struct flusher *f);
 
-/* Whether flusher_turn() has something to judge. */
-bool flusher_due(const struct flusher *f);
+/* Takes the event over, whose reports were read. */
+void flusher_reported(struct flusher *f, rd_kafka_event_t *reports, int64_t now_us);
+
+/* When flusher_turn() has something to judge. */
+int64_t flusher_deadline(const struct flusher *f);
 
 /* Flushes what was sent, and while few messages are in flight whatever may have waited behind others. Does not block. */
-void flusher_turn(struct flusher *f, size_t in_flight);
+void flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us);
 
 #endif

@@ -61,40 +61,105 @@ hear(int timeout_ms)
 {
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
 
-	if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
-		acknowledged += (int)rd_kafka_event_message_count(event);
-	rd_kafka_event_destroy(event);
+	if (event == NULL || rd_kafka_event_type(event) != RD_KAFKA_EVENT_DR) {
+		rd_kafka_event_destroy(event);
+		return;
+	}
+	acknowledged += (int)rd_kafka_event_message_count(event);
+	flusher_reported(&f, event, clock_mono_us());
+}
+
+/* A flush that comes before librdkafka knows the topic's broker has nothing to send. */
+static void
+ring_until(int count)
+{
+	int64_t give_up_us = clock_mono_us() + SOON_MS * 1000;
+
+	while (acknowledged < count && clock_mono_us() < give_up_us) {
+		flusher_sent(&f);
+		flusher_turn(&f, 1, clock_mono_us());
+		hear(20);
+	}
+	TAP_INT_FATAL(acknowledged, count);
 }
 
 static void
 test_ends_the_linger(void)
 {
-	int64_t give_up_us = clock_mono_us() + SOON_MS * 1000;
-
 	produce();
-	/* A flush that comes before librdkafka knows the topic's broker has nothing to send. */
-	while (acknowledged == 0 && clock_mono_us() < give_up_us) {
-		flusher_sent(&f);
-		flusher_turn(&f, 1);
-		hear(20);
+	ring_until(1);
+}
+
+/* What librdkafka's flush waits for: that the report of the last message is destroyed. */
+static void
+test_keeps_a_report(void)
+{
+	int64_t kept_us;
+
+	test_ends_the_linger();
+	CU_ASSERT_PTR_NOT_NULL(f.kept);
+	TAP_INT(rd_kafka_flush(rk, 1), RD_KAFKA_RESP_ERR__TIMED_OUT);
+	flusher_turn(&f, 0, f.kept_until_us - 1);
+	CU_ASSERT_PTR_NOT_NULL(f.kept);
+	kept_us = flusher_deadline(&f);
+	CU_ASSERT(kept_us > 0 && kept_us < CLOCK_NEVER);
+	flusher_turn(&f, 0, kept_us);
+	CU_ASSERT_PTR_NULL(f.kept);
+	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
+	TAP_INT(rd_kafka_flush(rk, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* Under load the first messages of a batch must not go alone. */
+static void
+test_keeps_none_under_load(void)
+{
+	test_ends_the_linger();
+	CU_ASSERT_PTR_NOT_NULL(f.kept);
+	flusher_turn(&f, FEW, clock_mono_us());
+	CU_ASSERT_PTR_NULL(f.kept);
+	TAP_INT(rd_kafka_flush(rk, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* The linger is ten minutes: a message that goes without a ring of its own was met by a flush that still lasted. */
+static void
+test_stays_open(void)
+{
+	int alone = 0;
+
+	test_ends_the_linger();
+	for (int i = 0; alone == 0 && i < 100; i++) {
+		int count = acknowledged + 1;
+		int64_t window_us;
+
+		hear(5); /* there is nothing: a flush without a report that is kept ends meanwhile */
+		window_us = clock_mono_us() + FEW_MS * 500;
+		produce();
+		while (acknowledged < count && clock_mono_us() < window_us)
+			hear(1);
+		alone += acknowledged == count;
+		ring_until(count);
 	}
-	TAP_INT(acknowledged, 1);
+	CU_ASSERT(alone > 0);
 }
 
 static void
 test_when(void)
 {
-	CU_ASSERT_FALSE(flusher_due(&f));
-	flusher_turn(&f, 1);
+	int64_t now_us = clock_mono_us();
+
+	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
+	flusher_turn(&f, 1, now_us);
 	CU_ASSERT_FALSE(f.rung);
-	flusher_reported(&f);
-	CU_ASSERT_TRUE(flusher_due(&f));
-	flusher_turn(&f, FEW); /* under load what waits behind others lingers */
-	CU_ASSERT_FALSE(f.rung || flusher_due(&f));
+	f.reported = true;
+	TAP_INT(flusher_deadline(&f), 0);
+	flusher_turn(&f, FEW, now_us); /* under load what waits behind others lingers */
+	CU_ASSERT_FALSE(f.rung);
+	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
 	flusher_sent(&f);
-	CU_ASSERT_TRUE(flusher_due(&f));
-	flusher_turn(&f, 0);
-	CU_ASSERT_FALSE(f.rung || flusher_due(&f));
+	TAP_INT(flusher_deadline(&f), 0);
+	flusher_turn(&f, 0, now_us);
+	CU_ASSERT_FALSE(f.rung);
+	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
 }
 
 /* What the user's own linger asks for. */
@@ -104,8 +169,8 @@ test_not_started(void)
 	struct flusher none = {.rk = NULL};
 
 	flusher_sent(&none);
-	CU_ASSERT_FALSE(flusher_due(&none));
-	flusher_turn(&none, 1);
+	TAP_INT(flusher_deadline(&none), CLOCK_NEVER);
+	flusher_turn(&none, 1, clock_mono_us());
 	CU_ASSERT_FALSE(none.rung);
 	flusher_stop(&none);
 }
@@ -115,6 +180,9 @@ main(void)
 {
 	tap_suite_fixture("flusher", setup, teardown);
 	tap_test("a flush ends the linger", test_ends_the_linger);
+	tap_test("a report is kept, so that the flush lasts", test_keeps_a_report);
+	tap_test("none is kept under load", test_keeps_none_under_load);
+	tap_test("a flush meets what comes later", test_stays_open);
 	tap_test("when there is one", test_when);
 	tap_test("one that was not started", test_not_started);
 	return tap_run();
