@@ -236,12 +236,17 @@ take_statistics(struct producer *p, rd_kafka_event_t *event)
 		p->events.statistics(p->events.ctx, &st);
 }
 
+/* Takes the event over. Returns what it counts in a turn. */
 static size_t
 take_event(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 {
+	size_t count;
+
 	switch (rd_kafka_event_type(event)) {
 	case RD_KAFKA_EVENT_DR:
-		return take_reports(p, event, now_us);
+		count = take_reports(p, event, now_us);
+		flusher_reported(&p->flusher, event, count, now_us);
+		return count;
 	case RD_KAFKA_EVENT_ERROR:
 		take_error(p, event, now_us);
 		break;
@@ -257,6 +262,7 @@ take_event(struct producer *p, rd_kafka_event_t *event, int64_t now_us)
 	default:
 		break;
 	}
+	rd_kafka_event_destroy(event);
 	return 1;
 }
 
@@ -267,13 +273,8 @@ read_queue(struct producer *p, int64_t now_us)
 	rd_kafka_event_t *event;
 	size_t count = 0;
 
-	while (count < READ_MAX && (event = rd_kafka_queue_poll(p->queue, 0)) != NULL) {
+	while (count < READ_MAX && (event = rd_kafka_queue_poll(p->queue, 0)) != NULL)
 		count += take_event(p, event, now_us);
-		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
-			flusher_reported(&p->flusher, event, now_us);
-		else
-			rd_kafka_event_destroy(event);
-	}
 	if (rd_kafka_queue_length(p->queue) > 0)
 		(void)eventfd_write(p->watch.fd, 1);
 }

@@ -76,12 +76,12 @@ flusher_sent(struct flusher *f)
 
 /* The one before goes after that, so that there is always one. */
 void
-flusher_reported(struct flusher *f, rd_kafka_event_t *reports, int64_t now_us)
+flusher_reported(struct flusher *f, rd_kafka_event_t *reports, size_t count, int64_t now_us)
 {
 	rd_kafka_event_t *done = reports;
 
 	f->reported = true;
-	if (f->rk != NULL && rd_kafka_event_message_count(reports) <= KEPT_MAX) {
+	if (f->rk != NULL && count <= KEPT_MAX) {
 		done = f->kept;
 		f->kept = reports;
 		f->kept_until_us = now_us + KEPT_US;

@@ -39,8 +39,8 @@ void flusher_stop(struct flusher *f); /* also of one that was not started */
 
 void flusher_sent(struct flusher *f);
 
-/* Takes the event over, whose reports were read. */
-void flusher_reported(struct flusher *f, rd_kafka_event_t *reports, int64_t now_us);
+/* Takes the event over, whose reports were read: so many. */
+void flusher_reported(struct flusher *f, rd_kafka_event_t *reports, size_t count, int64_t now_us);
 
 /* When flusher_turn() has something to judge. */
 int64_t flusher_deadline(const struct flusher *f);

@@ -66,7 +66,7 @@ hear(int timeout_ms)
 		return;
 	}
 	acknowledged += (int)rd_kafka_event_message_count(event);
-	flusher_reported(&f, event, clock_mono_us());
+	flusher_reported(&f, event, rd_kafka_event_message_count(event), clock_mono_us());
 }
 
 /* A flush that comes before librdkafka knows the topic's broker has nothing to send. */
@@ -142,6 +142,24 @@ test_stays_open(void)
 	CU_ASSERT(alone > 0);
 }
 
+/* They would stand in memory for nothing. */
+static void
+test_keeps_no_many(void)
+{
+	rd_kafka_event_t *event = NULL;
+
+	produce();
+	while (event == NULL) {
+		flusher_sent(&f);
+		flusher_turn(&f, 1, clock_mono_us());
+		event = rd_kafka_queue_poll(queue, 20);
+	}
+	TAP_INT(rd_kafka_event_type(event), RD_KAFKA_EVENT_DR);
+	flusher_reported(&f, event, KEPT_MAX + 1, clock_mono_us());
+	CU_ASSERT_PTR_NULL(f.kept);
+	TAP_INT(rd_kafka_flush(rk, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
 static void
 test_when(void)
 {
@@ -182,6 +200,7 @@ main(void)
 	tap_test("a flush ends the linger", test_ends_the_linger);
 	tap_test("a report is kept, so that the flush lasts", test_keeps_a_report);
 	tap_test("none is kept under load", test_keeps_none_under_load);
+	tap_test("nor one of many", test_keeps_no_many);
 	tap_test("a flush meets what comes later", test_stays_open);
 	tap_test("when there is one", test_when);
 	tap_test("one that was not started", test_not_started);
