@@ -22,6 +22,34 @@ say_against(const struct say *say, const struct drain_result *r, const struct ce
 	say_ratio(say, "rate_ratio", r->events_per_s, ceiling->events_per_s);
 }
 
+static void
+say_bare(const struct say *say, const struct drain_result *bare)
+{
+	say_figure(say, "bare_events_per_s", bare->events_per_s);
+	say_figure(say, "bare_us_per_event", bare->relay_us);
+	say_figure(say, "bare_postgres_us_per_event", bare->postgres_us);
+	say_figure(say, "bare_broker_us_per_event", bare->broker_us);
+}
+
+/* The least that the design can cost, in the same round: what is above it is what the product takes care of. */
+static void
+say_beside(const struct say *say, const struct drain_result *r, const struct drain_result *bare)
+{
+	say_bare(say, bare);
+	say_ratio(say, "relay_to_bare_cpu_ratio", r->relay_us, bare->relay_us);
+	say_ratio(say, "rate_to_bare_ratio", r->events_per_s, bare->events_per_s);
+}
+
+static void
+run_bare(const struct options *opt, struct drain_result *ret_result)
+{
+	struct drain_options drain = opt->drain;
+
+	drain.world.bare = true;
+	drain.relays = 1;
+	drain_run(&drain, ret_result);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -40,15 +68,26 @@ main(int argc, char **argv)
 	say = (struct say){.part = opt.part, .name = opt.name != NULL ? opt.name : name, .quiet = opt.quiet};
 	for (int i = 1; i <= opt.rounds; i++) {
 		struct ceiling_result ceiling;
-		struct drain_result r;
+		struct drain_result r, bare;
 
 		say.round = i;
 		if (opt.ceiling)
 			ceiling_statements(&opt.drain, &ceiling);
+		if (!options_wants(&opt, "relay")) {
+			run_bare(&opt, &bare);
+			say_bare(&say, &bare);
+			continue;
+		}
+		if (opt.bare && i % 2 == 0) /* whatever the order does to the figures, it does to both */
+			run_bare(&opt, &bare);
 		drain_run(&opt.drain, &r);
+		if (opt.bare && i % 2 == 1)
+			run_bare(&opt, &bare);
 		drain_say(&say, &r);
 		if (opt.ceiling)
 			say_against(&say, &r, &ceiling);
+		if (opt.bare)
+			say_beside(&say, &r, &bare);
 	}
 	return 0;
 }

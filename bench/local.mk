@@ -1,5 +1,6 @@
 # The benchmark: make bench, make bench BENCH="drain latency", make bench BENCH=full. See bench/bench.
 BENCHES = \
+	bench/bare \
 	bench/ceilings \
 	bench/drain \
 	bench/hostile \
@@ -10,6 +11,8 @@ BENCHES = \
 
 check_LIBRARIES += libbench.a
 libbench_a_SOURCES = \
+	bench/bare_run.c \
+	bench/bare_run.h \
 	bench/ceiling_run.c \
 	bench/ceiling_run.h \
 	bench/cpu.c \
@@ -34,6 +37,8 @@ EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 BENCH_LDADD = libbench.a $(LDADD) -lm
 
+bench_bare_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+bench_bare_LDADD = $(BENCH_LDADD)
 bench_ceilings_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_ceilings_LDADD = $(BENCH_LDADD)
 bench_drain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)

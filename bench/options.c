@@ -22,6 +22,7 @@ static const struct option longs[] = {
 	{"part", required_argument, NULL, 't'},
 	{"case", required_argument, NULL, 'c'},
 	{"ceiling", no_argument, NULL, 'C'},
+	{"bare", no_argument, NULL, 'A'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"only", required_argument, NULL, 'o'},
 	{"scale", required_argument, NULL, 'S'},
@@ -43,6 +44,7 @@ static const char help[] =
 	"  --rounds N          how often all of it is measured\n"
 	"  --part TEXT --case TEXT  how the figures are labelled\n"
 	"  --ceiling           runs the same statements with nobody publishing too, in each round\n"
+	"  --bare              runs a relay that takes care of nothing too, in each round\n"
 	"  --quiet             says no figures: to warm up the broker\n"
 	"  --only CASE,CASE    some cases of several\n"
 	"  --scale N           divides the sizes of all cases\n"
@@ -105,6 +107,7 @@ read_one(int c, struct options *opt)
 	case 't': opt->part = optarg; break;
 	case 'c': opt->name = optarg; break;
 	case 'C': opt->ceiling = true; break;
+	case 'A': opt->bare = true; break;
 	case 'q': opt->quiet = true; break;
 	case 'o': opt->only = optarg; break;
 	case 'd': opt->seconds = (double)number("seconds", optarg); break;

@@ -10,6 +10,7 @@ struct options {
 	const char *part; /* what the figures are said to belong to */
 	const char *name; /* of the case; NULL = the program chooses */
 	bool ceiling;
+	bool bare;
 	bool quiet;
 	const char *only; /* some cases of several, with commas; NULL = all */
 	int64_t scale;    /* sizes are divided by it */

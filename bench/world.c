@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "bench/bare_run.h"
 #include "bench/cpu.h"
 #include "bench/say.h"
 #include "support/db.h"
@@ -82,7 +83,7 @@ static char dir_to_remove[256];
 static void
 remove_dir(void)
 {
-	static const char *const names[] = {"daemon", "d0.yaml", "d1.yaml", "d2.yaml", "d3.yaml", "d0.log", "d1.log", "d2.log", "d3.log"};
+	static const char *const names[] = {"daemon", "counters", "d0.yaml", "d1.yaml", "d2.yaml", "d3.yaml", "d0.log", "d1.log", "d2.log", "d3.log"};
 	char path[300];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && dir_to_remove[0] != '\0'; i++) {
@@ -236,6 +237,7 @@ world_end(struct world *w)
 	say_must(db_exec(conn, &err, "DROP ROLE %s", w->name), &err, "DROP ROLE");
 	db_close(&conn);
 	delete_topic(w);
+	bare_forget(w);
 	remove_dir();
 	free(w->super);
 	free(w->conninfo);
@@ -351,6 +353,10 @@ world_launch(struct world *w, int daemons)
 
 	if (daemons < 1 || daemons > WORLD_DAEMONS)
 		say_die("%d daemons are not 1 to %d", daemons, WORLD_DAEMONS);
+	if (w->opt.bare) {
+		bare_launch(w, program("bench/bare"));
+		return;
+	}
 	for (int i = 0; i < daemons; i++) {
 		const char *argv[] = {w->opt.program != NULL ? w->opt.program : program("pgoutboxd"), "-c", world_config(w, i), NULL};
 		char log[300];
@@ -448,6 +454,10 @@ world_progress(struct world *w)
 {
 	struct world_progress sum = {.serving = 0};
 
+	if (w->bare != NULL && !proc_running(&w->daemons[0]))
+		die_with_log(&w->daemons[0], "the bare relay ended");
+	if (w->bare != NULL)
+		return bare_progress(w);
 	for (int i = 0; i < w->daemons_count; i++) {
 		char *body = read_metrics(w, i);
 		double owned;

@@ -27,6 +27,7 @@ struct world_options {
 	bool notify;            /* with the trigger, and a daemon that listens */
 	const char *properties; /* of kafka.properties: "linger.ms=5,compression.type=lz4"; NULL = none */
 	const char *program;    /* instead of the daemon beside us; NULL */
+	bool bare;              /* instead of the daemon bench/bare: see bare_run.h. One, and without metrics */
 };
 
 enum world_keys { KEYS_SPREAD, KEYS_ONE, KEYS_ZIPF };
@@ -52,6 +53,7 @@ struct world {
 	struct proc daemons[WORLD_DAEMONS];
 	int ports[WORLD_DAEMONS];
 	int daemons_count;
+	struct bare_counters *bare; /* NULL = it is not there */
 };
 
 void world_begin(struct world *w, const struct world_options *opt);
@@ -78,7 +80,7 @@ struct world_usage {
 struct world_usage world_usage(const struct world *w);
 int64_t world_peak_bytes(const struct world *w); /* the largest daemon's */
 
-/* Sums over the daemons, from /metrics. */
+/* Sums over the daemons, from /metrics; what bench/bare counts, where that runs. */
 struct world_progress {
 	double sent, claimed_batches, settled_batches, lanes_owned, lanes;
 	int serving; /* daemons that own lanes */

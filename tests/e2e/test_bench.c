@@ -77,6 +77,8 @@ check_json(void)
 	CU_ASSERT(median_of(figures, "ceilings", "producer 200 B", "events_per_s") > 0);
 	CU_ASSERT(median_of(figures, "drain", "delete 200 B", "efficiency") > 0);
 	CU_ASSERT(median_of(figures, "drain", "delete 200 B", "peak_rss_mib") > 1);
+	CU_ASSERT(median_of(figures, "drain", "delete 200 B", "bare_events_per_s") > 0);
+	CU_ASSERT(median_of(figures, "drain", "delete 200 B", "rate_to_bare_ratio") > 0);
 	CU_ASSERT(median_of(figures, "latency", "100/s", "acknowledged_p99_ms") > 0);
 	CU_ASSERT(median_of(figures, "latency", "100/s", "rate_kept") > 0.1);
 	CU_ASSERT(median_of(figures, "scale", "one key", "rate_ratio") > 0);
