@@ -111,7 +111,7 @@ on_answered(void *ctx, const int *lanes, int count, int64_t elapsed_us)
 		if (rings[i])
 			pipe_ring(d->pipes[i], d->from_bottom[i]);
 	}
-	doorman_wake(d);
+	d->timer.deadline_us = owes(d) ? 0 : d->next_us;
 }
 
 static void

@@ -150,7 +150,7 @@ still_wanted(const struct watch *w, const struct pollfd *polled)
 	return (short)(polled->revents & (w->events | POLLERR | POLLHUP | POLLNVAL));
 }
 
-/* Between any two watches, for the thread may be stopped anywhere: what comes after must not act on what was true before. */
+/* Before any watch fires, for the thread may be stopped anywhere: what comes after must not act on what was true before. */
 static void
 look_at_clock(struct loop *l)
 {
@@ -162,30 +162,36 @@ look_at_clock(struct loop *l)
 			g->absent(g->ctx, away_us);
 }
 
+static bool
+has_reason(const struct watch *w, const struct pollfd *polled, int64_t now_us)
+{
+	return w != NULL && (w->deadline_us <= now_us || still_wanted(w, polled) != 0);
+}
+
 static void
 fire_round(struct loop *l, int64_t previous_round_us)
 {
-	int64_t lag_us = -1;
+	int64_t lag_us = -1, now_us;
 	size_t polled = l->count;
 	l->in_round = true;
+	look_at_clock(l);
+	now_us = clock_mono_us();
 	for (size_t i = 0; i < polled; i++) {
-		struct watch *w;
+		if (!has_reason(l->slots[i], &l->polled[i], now_us))
+			continue;
 		look_at_clock(l);
-		w = l->slots[i];
-		if (w == NULL)
+		struct watch *w = l->slots[i];
+		now_us = clock_mono_us();
+		if (!has_reason(w, &l->polled[i], now_us))
 			continue;
-		short revents = still_wanted(w, &l->polled[i]);
-		int64_t now_us = clock_mono_us();
-		bool due = w->deadline_us <= now_us;
-		if (revents == 0 && !due)
-			continue;
-		if (due) {
+		if (w->deadline_us <= now_us) {
 			int64_t since_us = w->deadline_us > previous_round_us ? w->deadline_us : previous_round_us;
 			if (now_us - since_us > lag_us)
 				lag_us = now_us - since_us;
 		}
 		l->stats.fires++;
-		w->fire(w, revents, now_us);
+		w->fire(w, still_wanted(w, &l->polled[i]), now_us);
+		now_us = clock_mono_us();
 	}
 	l->in_round = false;
 	if (lag_us > l->stats.lag_max_us)
