@@ -44,7 +44,7 @@ static const char help[] =
 	"  --rounds N          how often all of it is measured\n"
 	"  --part TEXT --case TEXT  how the figures are labelled\n"
 	"  --ceiling           runs the same statements with nobody publishing too, in each round\n"
-	"  --bare              runs a relay that takes care of nothing too, in each round\n"
+	"  --bare              runs a relay that takes care of nothing too, in each round; --only bare: that alone\n"
 	"  --quiet             says no figures: to warm up the broker\n"
 	"  --only CASE,CASE    some cases of several\n"
 	"  --scale N           divides the sizes of all cases\n"
@@ -142,8 +142,11 @@ options_wants(const struct options *opt, const char *name)
 
 	if (opt->only == NULL)
 		return true;
-	for (const char *at = opt->only; at != NULL; at = strchr(at, ','), at += at != NULL)
+	for (const char *at = opt->only;; at++) {
 		if (strncmp(at, name, len) == 0 && (at[len] == ',' || at[len] == '\0'))
 			return true;
-	return false;
+		at = strchr(at, ',');
+		if (at == NULL)
+			return false;
+	}
 }
