@@ -206,7 +206,11 @@ ceiling_statements(const struct drain_options *opt, struct ceiling_result *ret_r
 	int64_t own_us, lsn;
 
 	world_begin(&w, &opt->world);
+	if (opt->sent.events > 0)
+		world_fill(&w, &opt->sent);
 	world_fill(&w, &opt->fill);
+	if (opt->before != NULL)
+		opt->before(&w, opt->ctx);
 	set_up(&w, &s);
 	ask_layout(&w, &s, &layout, &statements);
 	open_lanes(&s, &c, &(struct lane_shared){&s.plan.session, &layout, &statements, &s.plan.statements});
@@ -226,6 +230,8 @@ ceiling_statements(const struct drain_options *opt, struct ceiling_result *ret_r
 	statements_done(&statements);
 	layout_done(&layout);
 	tear_down(&s);
+	if (opt->after != NULL)
+		(void)opt->after(&w, opt->ctx);
 	world_end(&w);
 }
 

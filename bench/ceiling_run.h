@@ -12,7 +12,7 @@ struct ceiling_result {
 };
 
 /* The product's own lanes (source/lane.h) claim and settle the backlog; nobody publishes: what was claimed counts as acknowledged
- * at once. The clock runs from the first claim to the last settled row. */
+ * at once. The clock runs from the first claim to the last settled row. What opt->after returns is not looked at. */
 void ceiling_statements(const struct drain_options *opt, struct ceiling_result *ret_result);
 
 /* The product's own producer (sink/producer.h) sends as many messages of that size into a fresh topic, as fast as it takes them;

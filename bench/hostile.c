@@ -1,11 +1,12 @@
 /* hostile.c - the drain in surroundings that make it hard, each as a ratio to the plain one of the same round; and in each how long
- * a straggler takes that commits when all after it is sent. */
+ * a straggler takes that commits when all after it is sent. With --ceiling, what the same statements take there with nobody publishing. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "bench/ceiling_run.h"
 #include "bench/drain_run.h"
 #include "bench/options.h"
 #include "support/db.h"
@@ -192,9 +193,31 @@ end_harm(struct world *w, void *ctx)
 	return PASSING_EVENTS + 1;
 }
 
+static int64_t
+end_harm_alone(struct world *w, void *ctx)
+{
+	struct hostile *h = ctx;
+
+	if (h->one->after != NULL)
+		h->one->after(w, h);
+	return 0;
+}
+
+/* plain: of the plain case of the same round; NULL = this is it. */
+static void
+say_ceiling(const struct say *say, const struct ceiling_result *c, const struct ceiling_result *plain)
+{
+	say_figure(say, "ceiling_events_per_s", c->events_per_s);
+	say_figure(say, "ceiling_postgres_us_per_event", c->postgres_us);
+	say_figure(say, "ceiling_wal_bytes_per_event", c->wal_bytes);
+	if (plain != NULL)
+		say_ratio(say, "ceiling_postgres_ratio", c->postgres_us, plain->postgres_us);
+}
+
 static void
 run_round(const struct options *opt, int round)
 {
+	struct ceiling_result plain_ceiling = {.postgres_us = 0};
 	double plain_rate = 0;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -213,6 +236,16 @@ run_round(const struct options *opt, int round)
 		d.sent = opt->drain.fill;
 		d.sent.sent = true;
 		d.sent.events *= cases[i].sent_times;
+		if (opt->ceiling) {
+			struct ceiling_result c;
+
+			d.after = end_harm_alone;
+			ceiling_statements(&d, &c);
+			d.after = end_harm;
+			say_ceiling(&say, &c, i == 0 ? NULL : &plain_ceiling);
+			if (i == 0)
+				plain_ceiling = c;
+		}
 		drain_run(&d, &r);
 		if (i == 0)
 			plain_rate = r.events_per_s;

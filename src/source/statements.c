@@ -159,15 +159,15 @@ statements_lane_condition(struct buf *sql, const struct layout *lo, const char *
 		buf_printf(sql, " AND t.%s IS NULL", lo->columns[COL_SENT_AT].quoted);
 }
 
-/* The lane's unsent rows from the floor that may be claimed, in order, up to the limit. */
+/* The lane's unsent rows from that id on that may be claimed, in order, up to the limit. */
 static void
-add_claimable(struct buf *sql, const struct layout *lo)
+add_claimable(struct buf *sql, const struct layout *lo, const char *from_id)
 {
 	const char *id = lo->columns[COL_ID].quoted;
 
 	buf_printf(sql, " FROM %s t WHERE ", lo->relation);
 	statements_lane_condition(sql, lo, "$1::int");
-	buf_printf(sql, " AND t.%s >= (SELECT floor FROM base) AND (t.%s::text = ANY ($7::text[])) IS NOT TRUE", id,
+	buf_printf(sql, " AND t.%s >= (%s) AND (t.%s::text = ANY ($7::text[])) IS NOT TRUE", id, from_id,
 	           lo->columns[COL_AGGREGATE_ID].quoted);
 	buf_printf(sql, " ORDER BY t.%s LIMIT $2::bigint", id);
 }
@@ -185,9 +185,9 @@ add_head(struct buf *sql, const struct layout *lo, const struct statements_optio
 	           " AS below FROM unnest($4::bigint[], $5::xid8[], $6::int[]) WITH ORDINALITY r(from_id, xmax, open, n)),"
 	           " base AS MATERIALIZED (SELECT coalesce((SELECT max(from_id) FROM rung WHERE below = open), %" PRId64 ") AS floor,"
 	           " pg_current_wal_insert_lsn() AS insert_lsn, " SAFE_LSN " AS flush_lsn),"
-	           " seen AS MATERIALIZED (SELECT count(*) AS n, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
+	           " seen AS MATERIALIZED (SELECT count(*) AS n, min(v.id) AS first, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
 	           LADDER_BOTTOM, lo->columns[COL_ID].quoted);
-	add_claimable(sql, lo);
+	add_claimable(sql, lo, "SELECT floor FROM base");
 	buf_printf(sql,
 	           ") v) SELECT concat_ws(' ', floor, pg_backend_pid(), pg_snapshot_xmax(pg_current_snapshot()),"
 	           " (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())), insert_lsn, flush_lsn, seen.n, seen.last,"
@@ -200,12 +200,14 @@ add_head(struct buf *sql, const struct layout *lo, const struct statements_optio
 	buf_add_str(sql, " FROM base, seen UNION ALL ");
 }
 
+/* From the first row that was counted: between it and the floor may lie many index entries of settled rows, and one walk over them is
+ * enough. */
 static void
 add_claimed_rows(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
 {
 	buf_add_str(sql, "SELECT ");
 	add_row_columns(sql, lo, opt, sized ? PAYLOADS_SIZED : PAYLOADS_SMALL);
-	add_claimable(sql, lo);
+	add_claimable(sql, lo, "SELECT first FROM seen");
 	buf_add_str(sql, " FOR UPDATE OF t SKIP LOCKED");
 }
 
