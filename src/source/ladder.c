@@ -137,5 +137,7 @@ ladder_looked(struct ladder *ld, int64_t duration_us, int64_t now_us)
 {
 	int64_t rest = duration_us * LADDER_LOOK_SHARE;
 
-	ld->look_next_us = now_us + (rest > LADDER_LOOK_MIN_US ? rest : LADDER_LOOK_MIN_US);
+	if (rest < LADDER_LOOK_MIN_US)
+		rest = LADDER_LOOK_MIN_US;
+	ld->look_next_us = now_us + (rest < LADDER_LOOK_MAX_US ? rest : LADDER_LOOK_MAX_US);
 }

@@ -13,7 +13,7 @@
  * read-only transactions do not enter (PostgreSQL documentation, "Transaction ID and Snapshot Information Functions").
  *
  * The rule cannot see an id drawn from the sequence well before its writer got an xid. LADDER_RUNG_AGE_US covers the usual
- * gap of microseconds; a look from the very bottom, at a bounded share of the lane's time, finds the rest.
+ * gap of microseconds; a look from the very bottom, at a bounded share of the time, finds the rest.
  */
 #ifndef PGOUTBOX_SOURCE_LADDER_H
 #define PGOUTBOX_SOURCE_LADDER_H
@@ -23,9 +23,10 @@
 
 #define LADDER_RUNGS 6
 #define LADDER_BOTTOM (INT64_MIN + 1) /* the lowest that SQL can write as a literal */
-#define LADDER_RUNG_AGE_US 100000   /* an id is this old before a rung is built on it */
+#define LADDER_RUNG_AGE_US 50000    /* an id is this old before a rung is built on it, and up to twice that: so many rows' dead entries are walked over */
 #define LADDER_LOOK_MIN_US 250000   /* looks from the bottom are at least this far apart, */
-#define LADDER_LOOK_SHARE 19        /* and this many times their own duration: 5% of the time */
+#define LADDER_LOOK_SHARE 19        /* and this many times their own duration: 5% of the time; */
+#define LADDER_LOOK_MAX_US 300000000 /* but one that was slow for other reasons puts the next off no further than that */
 
 struct rung {
 	int64_t from_id;
@@ -64,7 +65,7 @@ void ladder_lower(struct ladder *ld, int64_t id);
 /* Where a look that need not be exact (the doorbell) may start. */
 int64_t ladder_hint(const struct ladder *ld);
 
-/* Whether a look from the bottom is due, and how long the last one took. */
+/* Whether a look from the bottom is due, and how long the last one took: of all lanes together, where each looks for itself. */
 bool ladder_look_due(const struct ladder *ld, int64_t now_us);
 void ladder_looked(struct ladder *ld, int64_t duration_us, int64_t now_us);
 

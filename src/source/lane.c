@@ -21,6 +21,7 @@ struct lane {
 	bool from_bottom; /* the claim in flight starts there */
 	bool probing;     /* it starts where the turn said */
 	int64_t limit;    /* its rows */
+	int64_t plain_us; /* what the last turn took whose claim did not start there */
 	struct batch *settling;
 	int settle_index, commit_index, parked_index, claim_index; /* in the round in flight; -1 = not in it */
 	int sent; /* statements in the round so far */
@@ -357,6 +358,14 @@ settled(struct batch *b, struct lane_result *ret_result, const PGresult *res)
 	ret_result->settled_rows = settled_rows(res);
 }
 
+/* What a look added to its turn. Each lane looks, through its share of the entries, and all of them together are to take no more than
+ * one may. */
+static int64_t
+look_us(const struct lane *l, int64_t elapsed_us)
+{
+	return elapsed_us > l->plain_us ? (elapsed_us - l->plain_us) * l->shared->layout->lanes : 0;
+}
+
 static int
 read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, struct error *err)
 {
@@ -383,7 +392,9 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 	if (!l->probing)
 		ladder_learn(&l->ladder, &head.view, now_us);
 	if (l->from_bottom)
-		ladder_looked(&l->ladder, r->elapsed_us, now_us);
+		ladder_looked(&l->ladder, look_us(l, r->elapsed_us), now_us);
+	else if (!l->probing)
+		l->plain_us = r->elapsed_us;
 	ret_result->from_bottom = l->from_bottom;
 	ret_result->looked_everywhere = l->from_bottom && !head.view.full;
 	ret_result->wal_insert_lsn = head.wal_insert_lsn;

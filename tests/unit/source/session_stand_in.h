@@ -27,6 +27,7 @@ static struct buf sent; /* the round: statements with their values, "P:" before 
 static int64_t now_us = 1000000;
 static enum err_kind session_error_kind = ERR_RETRY; /* what a failed statement asks for */
 __attribute__((unused)) static bool next_answer_warned;
+static int64_t answer_us = 1000; /* what a round takes */
 
 #define SERVER_PID 4711
 
@@ -189,7 +190,7 @@ break_it(enum err_kind kind)
 __attribute__((unused)) static void
 answer_round(PGresult *const results[], int count, int failed)
 {
-	struct round r = {.count = count, .failed = failed, .warned = next_answer_warned, .elapsed_us = 1000};
+	struct round r = {.count = count, .failed = failed, .warned = next_answer_warned, .elapsed_us = answer_us};
 
 	next_answer_warned = false;
 	CU_ASSERT_TRUE(session.busy);

@@ -325,6 +325,9 @@ test_looks_take_a_share_of_the_time(void)
 	ladder_looked(&ld, 1000000, 0);
 	CU_ASSERT(!ladder_look_due(&ld, 1000000 * LADDER_LOOK_SHARE - 1));
 	CU_ASSERT(ladder_look_due(&ld, 1000000 * LADDER_LOOK_SHARE));
+	ladder_looked(&ld, LADDER_LOOK_MAX_US, 0);
+	CU_ASSERT(!ladder_look_due(&ld, LADDER_LOOK_MAX_US - 1));
+	CU_ASSERT(ladder_look_due(&ld, LADDER_LOOK_MAX_US));
 }
 
 int
