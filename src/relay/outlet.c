@@ -13,7 +13,7 @@
 #define REBUILD_MAX_MS 10000
 #define RESTART_US 1000000 /* so long a restart waits for the reports of what was purged */
 
-#define BUSY_EVENTS 256 /* fewer in flight are no reason to wait */
+#define BUSY_EVENTS 64 /* fewer in flight are no reason to wait */
 
 struct outlet {
 	struct watch timer; /* first: the timer is the outlet */

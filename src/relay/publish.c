@@ -13,7 +13,7 @@
 #define RESERVE_SHARE 16    /* of the lane's events: the part that a claim leaves to those that go around a stranded batch */
 #define UNANSWERED_PAUSE_US 200000 /* between claims that bring nothing to send, while nothing is acknowledged */
 #define LOOK_PAUSE_US 10000000 /* between looks from the bottom that find only what has to wait */
-#define TURN_MAX_US 20000 /* how long a batch waits for others */
+#define TURN_MAX_US 60000 /* how long a batch waits for others */
 #define ACK_QUICK_US 250000 /* a batch acknowledged within this lets claims grow, */
 #define ACK_SLOW_US 1000000 /* beyond this, shrink */
 

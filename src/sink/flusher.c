@@ -4,26 +4,22 @@
 #include "base/clock.h"
 
 #define FEW 256
+#define CALM_US 50000   /* so long after many were in flight they linger still */
+#define FLUSH_MS 20
 #define KEPT_MAX 16     /* messages of a report that is kept */
 #define KEPT_US 100000  /* so long after the last report */
-
-/* How long librdkafka takes what comes as to be sent at once. A thread of its that does not run in time misses the flush, and
- * its messages linger. Many: the shortest time that it knows, for the first of the next batch must not go alone. */
-#define MANY_MS 1
-#define FEW_MS 20
 
 static int64_t
 turn(void *owner)
 {
 	struct flusher *f = owner;
-	int flush_ms = f->many ? MANY_MS : FEW_MS;
 
 	if (!f->rung)
 		return CLOCK_NEVER;
 	f->rung = false;
 	f->flushing = true;
 	pthread_mutex_unlock(&f->worker.lock);
-	rd_kafka_flush(f->rk, flush_ms);
+	rd_kafka_flush(f->rk, FLUSH_MS);
 	pthread_mutex_lock(&f->worker.lock);
 	f->flushing = false;
 	return 0;
@@ -99,11 +95,10 @@ flusher_deadline(const struct flusher *f)
 }
 
 static void
-ring(struct flusher *f, bool many)
+ring(struct flusher *f)
 {
 	pthread_mutex_lock(&f->worker.lock);
 	f->rung = true;
-	f->many = many;
 	if (!f->flushing)
 		pthread_cond_signal(&f->worker.wake);
 	pthread_mutex_unlock(&f->worker.lock);
@@ -112,13 +107,16 @@ ring(struct flusher *f, bool many)
 void
 flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us)
 {
-	bool many = in_flight >= FEW;
+	bool linger;
 
 	if (f->rk == NULL)
 		return;
-	if (many || now_us >= f->kept_until_us)
+	if (in_flight >= FEW)
+		f->linger_until_us = now_us + CALM_US;
+	linger = now_us < f->linger_until_us;
+	if (linger || now_us >= f->kept_until_us)
 		let_go_kept(f);
-	if (in_flight > 0 && (f->sent || (f->reported && !many)))
-		ring(f, many);
+	if (!linger && in_flight > 0 && (f->sent || f->reported))
+		ring(f);
 	f->sent = f->reported = false;
 }

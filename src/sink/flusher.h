@@ -3,13 +3,13 @@
  * librdkafka sends a partition's messages once the first of them has lingered. Without a linger the first of a batch go
  * alone, while the others are still being handed over. Those wait, because an idempotent producer has one request a
  * partition on its way, and while messages wait that have lingered long enough, librdkafka's thread asks over and over
- * whether they may go, without a pause. So messages linger for longer than it takes to hand a batch over, and are flushed
- * then: each partition's go in one request. Whoever sends little by little waits for no linger either.
+ * whether they may go, without a pause. So while many messages are in flight they linger for as long as it takes to hand a batch
+ * over. While few are, what comes is to go out at once.
  *
  * rd_kafka_flush() is the only call that ends a linger, and it waits: so a thread of our own makes it. As long as it lasts, what
- * comes goes out at once. While few messages are in flight it is to last, for each new call would wake that thread and
- * librdkafka's once more than the message itself does: 0.2 ms for each small batch. It ends when librdkafka has no messages, so the
- * last report is kept for a moment: a message counts until its report is destroyed.
+ * comes goes out at once, and it is to last, for each new call would wake that thread and librdkafka's once more than the message
+ * itself does: 0.2 ms for each small batch. It ends when librdkafka has no messages, so the last report is kept for a moment: a message
+ * counts until its report is destroyed.
  */
 #ifndef PGOUTBOX_SINK_FLUSHER_H
 #define PGOUTBOX_SINK_FLUSHER_H
@@ -21,14 +21,15 @@
 #include "base/error.h"
 #include "base/worker.h"
 
-/* For those that no flush has met. */
-#define FLUSHER_LINGER_MS 5
+/* For those that no flush meets. */
+#define FLUSHER_LINGER_MS 2
 
 struct flusher {
 	rd_kafka_t *rk; /* NULL = not started: nothing is ever flushed */
 	struct worker worker;
-	bool rung, many, flushing; /* under its lock */
+	bool rung, flushing; /* under its lock */
 	bool sent, reported; /* since the last turn */
+	int64_t linger_until_us;
 	rd_kafka_event_t *kept; /* the last report, of few messages; NULL */
 	int64_t kept_until_us;  /* CLOCK_NEVER without one */
 };
@@ -45,7 +46,7 @@ void flusher_reported(struct flusher *f, rd_kafka_event_t *reports, size_t count
 /* When flusher_turn() has something to judge. */
 int64_t flusher_deadline(const struct flusher *f);
 
-/* Flushes what was sent, and while few messages are in flight whatever may have waited behind others. Does not block. */
+/* While few messages are in flight, flushes what was sent and whatever may have waited behind others. Does not block. */
 void flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us);
 
 #endif
