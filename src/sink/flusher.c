@@ -3,23 +3,26 @@
 
 #include "base/clock.h"
 
-#define FEW 256
-#define CALM_US 50000   /* so long after many were in flight they linger still */
-#define FLUSH_MS 20
-#define KEPT_MAX 16     /* messages of a report that is kept */
+#define FEW 16
+#define MANY 256        /* a batch that was handed over as a whole */
+#define CALM_US 50000   /* so long after more than a few were in flight they linger still */
+#define OPEN_MS 20
+#define BRIEF_MS 1      /* the shortest that librdkafka knows: what comes after the batch shall linger */
+#define KEPT_MAX 8      /* messages of a report that is kept */
 #define KEPT_US 100000  /* so long after the last report */
 
 static int64_t
 turn(void *owner)
 {
 	struct flusher *f = owner;
+	int flush_ms = f->brief ? BRIEF_MS : OPEN_MS;
 
 	if (!f->rung)
 		return CLOCK_NEVER;
 	f->rung = false;
 	f->flushing = true;
 	pthread_mutex_unlock(&f->worker.lock);
-	rd_kafka_flush(f->rk, FLUSH_MS);
+	rd_kafka_flush(f->rk, flush_ms);
 	pthread_mutex_lock(&f->worker.lock);
 	f->flushing = false;
 	return 0;
@@ -95,10 +98,11 @@ flusher_deadline(const struct flusher *f)
 }
 
 static void
-ring(struct flusher *f)
+ring(struct flusher *f, bool brief)
 {
 	pthread_mutex_lock(&f->worker.lock);
 	f->rung = true;
+	f->brief = brief;
 	if (!f->flushing)
 		pthread_cond_signal(&f->worker.wake);
 	pthread_mutex_unlock(&f->worker.lock);
@@ -107,16 +111,18 @@ ring(struct flusher *f)
 void
 flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us)
 {
-	bool linger;
+	bool calm;
 
 	if (f->rk == NULL)
 		return;
 	if (in_flight >= FEW)
-		f->linger_until_us = now_us + CALM_US;
-	linger = now_us < f->linger_until_us;
-	if (linger || now_us >= f->kept_until_us)
+		f->calm_us = now_us + CALM_US;
+	calm = now_us >= f->calm_us;
+	if (!calm || now_us >= f->kept_until_us)
 		let_go_kept(f);
-	if (!linger && in_flight > 0 && (f->sent || f->reported))
-		ring(f);
+	if (calm && in_flight > 0 && (f->sent || f->reported))
+		ring(f, false);
+	else if (f->sent && in_flight >= MANY)
+		ring(f, true);
 	f->sent = f->reported = false;
 }

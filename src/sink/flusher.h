@@ -3,13 +3,15 @@
  * librdkafka sends a partition's messages once the first of them has lingered. Without a linger the first of a batch go
  * alone, while the others are still being handed over. Those wait, because an idempotent producer has one request a
  * partition on its way, and while messages wait that have lingered long enough, librdkafka's thread asks over and over
- * whether they may go, without a pause. So while many messages are in flight they linger for as long as it takes to hand a batch
- * over. While few are, what comes is to go out at once.
+ * whether they may go, without a pause. Hence three ways:
+ *
+ *   few in flight   what comes is to go out at once: a flush that stays open
+ *   some            they linger, and go in few requests that nothing waits behind
+ *   a whole batch   lingers for as long as it takes to hand it over, then one brief flush
  *
  * rd_kafka_flush() is the only call that ends a linger, and it waits: so a thread of our own makes it. As long as it lasts, what
- * comes goes out at once, and it is to last, for each new call would wake that thread and librdkafka's once more than the message
- * itself does: 0.2 ms for each small batch. It ends when librdkafka has no messages, so the last report is kept for a moment: a message
- * counts until its report is destroyed.
+ * comes goes out at once. One that stays open saves waking that thread, and librdkafka's once more, for each small batch. It ends
+ * when librdkafka has no messages, so the last report is kept for a moment: a message counts until its report is destroyed.
  */
 #ifndef PGOUTBOX_SINK_FLUSHER_H
 #define PGOUTBOX_SINK_FLUSHER_H
@@ -27,9 +29,9 @@
 struct flusher {
 	rd_kafka_t *rk; /* NULL = not started: nothing is ever flushed */
 	struct worker worker;
-	bool rung, flushing; /* under its lock */
+	bool rung, brief, flushing; /* under its lock */
 	bool sent, reported; /* since the last turn */
-	int64_t linger_until_us;
+	int64_t calm_us; /* from then on few are in flight */
 	rd_kafka_event_t *kept; /* the last report, of few messages; NULL */
 	int64_t kept_until_us;  /* CLOCK_NEVER without one */
 };
@@ -46,7 +48,7 @@ void flusher_reported(struct flusher *f, rd_kafka_event_t *reports, size_t count
 /* When flusher_turn() has something to judge. */
 int64_t flusher_deadline(const struct flusher *f);
 
-/* While few messages are in flight, flushes what was sent and whatever may have waited behind others. Does not block. */
+/* Flushes where that pays: what was sent, and while few are in flight whatever may have waited behind others. Does not block. */
 void flusher_turn(struct flusher *f, size_t in_flight, int64_t now_us);
 
 #endif

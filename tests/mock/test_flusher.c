@@ -132,7 +132,7 @@ test_stays_open(void)
 		int64_t window_us;
 
 		hear(5); /* there is nothing: a flush without a report that is kept ends meanwhile */
-		window_us = clock_mono_us() + FLUSH_MS * 500;
+		window_us = clock_mono_us() + OPEN_MS * 500;
 		produce();
 		while (acknowledged < count && clock_mono_us() < window_us)
 			hear(1);
@@ -160,28 +160,41 @@ test_keeps_no_many(void)
 	TAP_INT(rd_kafka_flush(rk, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
+/* With no thread that would take the order: which flush is ordered. */
+static char
+ordered(struct flusher *idle, size_t in_flight, bool sent, int64_t now_us)
+{
+	idle->rung = false;
+	if (sent)
+		flusher_sent(idle);
+	else
+		idle->reported = true;
+	TAP_INT(flusher_deadline(idle), 0);
+	flusher_turn(idle, in_flight, now_us);
+	TAP_INT(flusher_deadline(idle), CLOCK_NEVER);
+	if (!idle->rung)
+		return '-';
+	return idle->brief ? 'b' : 'o';
+}
+
 static void
 test_when(void)
 {
-	int64_t now_us = clock_mono_us();
+	struct flusher idle = {.rk = rk, .worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER},
+	                       .kept_until_us = CLOCK_NEVER};
 
-	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
-	flusher_turn(&f, 1, now_us);
-	CU_ASSERT_FALSE(f.rung);
-	flusher_sent(&f);
-	TAP_INT(flusher_deadline(&f), 0);
-	flusher_turn(&f, FEW, now_us); /* under load all lingers, */
-	CU_ASSERT_FALSE(f.rung);
-	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
-	f.reported = true;
-	TAP_INT(flusher_deadline(&f), 0);
-	flusher_turn(&f, 1, now_us + CALM_US - 1); /* and the tail of a batch is no end of it */
-	CU_ASSERT_FALSE(f.rung);
-	flusher_sent(&f);
-	TAP_INT(flusher_deadline(&f), 0);
-	flusher_turn(&f, 0, now_us + CALM_US);
-	CU_ASSERT_FALSE(f.rung);
-	TAP_INT(flusher_deadline(&f), CLOCK_NEVER);
+	TAP_INT(flusher_deadline(&idle), CLOCK_NEVER);
+	flusher_turn(&idle, 1, 1000000);
+	CU_ASSERT_FALSE(idle.rung);
+	TAP_INT(ordered(&idle, 0, true, 1000000), '-');
+	TAP_INT(ordered(&idle, 1, true, 1000000), 'o');
+	TAP_INT(ordered(&idle, FEW - 1, false, 1000000), 'o');
+	TAP_INT(ordered(&idle, FEW, true, 1000000), '-');
+	TAP_INT(ordered(&idle, MANY - 1, true, 1000000), '-');
+	TAP_INT(ordered(&idle, MANY, true, 1000000), 'b');
+	TAP_INT(ordered(&idle, MANY, false, 1000000), '-');
+	TAP_INT(ordered(&idle, 1, true, 1000000 + CALM_US - 1), '-'); /* the tail of a batch is no calm */
+	TAP_INT(ordered(&idle, 1, true, 1000000 + CALM_US), 'o');
 }
 
 /* What the user's own linger asks for. */
