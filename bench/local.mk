@@ -58,6 +58,7 @@ EXTRA_DIST += \
 	bench/bench \
 	bench/dashboard-svg \
 	bench/picture \
+	docs/img/bench.svg \
 	docs/img/dashboard.svg
 
 # all-am and not all: which would make the library in a make of its own, at the same time.

@@ -65,7 +65,7 @@ void ladder_lower(struct ladder *ld, int64_t id);
 /* Where a look that need not be exact (the doorbell) may start. */
 int64_t ladder_hint(const struct ladder *ld);
 
-/* Whether a look from the bottom is due, and how long the last one took: of all lanes together, where each looks for itself. */
+/* Whether a look from the bottom is due, and how long the last one took, beyond what its turn would have taken anyway. */
 bool ladder_look_due(const struct ladder *ld, int64_t now_us);
 void ladder_looked(struct ladder *ld, int64_t duration_us, int64_t now_us);
 

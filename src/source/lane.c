@@ -358,12 +358,11 @@ settled(struct batch *b, struct lane_result *ret_result, const PGresult *res)
 	ret_result->settled_rows = settled_rows(res);
 }
 
-/* What a look added to its turn. Each lane looks, through its share of the entries, and all of them together are to take no more than
- * one may. */
+/* What a look added to its turn. */
 static int64_t
 look_us(const struct lane *l, int64_t elapsed_us)
 {
-	return elapsed_us > l->plain_us ? (elapsed_us - l->plain_us) * l->shared->layout->lanes : 0;
+	return elapsed_us > l->plain_us ? elapsed_us - l->plain_us : 0;
 }
 
 static int

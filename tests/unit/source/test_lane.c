@@ -415,14 +415,14 @@ test_looks(void)
 	CU_ASSERT(lane_hint(l) == LADDER_BOTTOM);
 }
 
-/* Beyond what a turn takes anyway, and as much of one lane's time as all four lanes together may take. */
+/* Beyond what a turn takes anyway. */
 static void
-test_looks_of_all_lanes_share(void)
+test_looks_by_what_they_add(void)
 {
 	own();
 	claim(0, 5);
 	CU_ASSERT_TRUE(last.from_bottom);
-	now_us += 1000 * 4 * LADDER_LOOK_SHARE;
+	now_us += 1000 * LADDER_LOOK_SHARE;
 	CU_ASSERT_FALSE(lane_look_due(l, now_us)); /* it is due after LADDER_LOOK_MIN_US at the soonest */
 	turn(NULL, 5);
 	ANSWER(plain_result(), plain_result(), claim_result("4711", 0));
@@ -432,8 +432,8 @@ test_looks_of_all_lanes_share(void)
 	turn(NULL, 5);
 	ANSWER(plain_result(), plain_result(), claim_result("4711", 0));
 	CU_ASSERT_TRUE(last.from_bottom);
-	CU_ASSERT_FALSE(lane_look_due(l, now_us + 100000 * 4 * LADDER_LOOK_SHARE - 1));
-	CU_ASSERT_TRUE(lane_look_due(l, now_us + 100000 * 4 * LADDER_LOOK_SHARE));
+	CU_ASSERT_FALSE(lane_look_due(l, now_us + 100000 * LADDER_LOOK_SHARE - 1));
+	CU_ASSERT_TRUE(lane_look_due(l, now_us + 100000 * LADDER_LOOK_SHARE));
 	/* one that cost nothing */
 	lane_look_everywhere(l);
 	answer_us = 1000;
@@ -490,7 +490,7 @@ main(void)
 	tap_test("claiming without memory", test_claim_without_memory);
 	tap_test("parking without memory", test_park_without_memory);
 	tap_test("looks from the bottom", test_looks);
-	tap_test("looks of all lanes share their time", test_looks_of_all_lanes_share);
+	tap_test("looks count by what they add to a turn", test_looks_by_what_they_add);
 	tap_test("dropped", test_dropped);
 	tap_test("a claim that makes no sense", test_claim_without_sense);
 	return tap_run();
