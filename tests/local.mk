@@ -120,6 +120,7 @@ UNIT_TESTS = \
 	tests/unit/source/test_sqlstate \
 	tests/unit/source/test_statements \
 	tests/unit/support/test_ports \
+	tests/unit/support/test_proc \
 	tests/unit/support/test_proxy \
 	tests/unit/test_pgoutboxd
 

@@ -25,6 +25,8 @@ proc_sleep_ms(int ms)
 		;
 }
 
+/* In a session of its own, as a service is: Linux shares the processors among sessions (kernel.sched_autogroup_enabled), and what the
+ * threads of the parent do would be taken from the child. */
 static _Noreturn void
 become(const char *log, const char *const argv[], pid_t parent)
 {
@@ -35,6 +37,7 @@ become(const char *log, const char *const argv[], pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setsid();
 	if (getppid() != parent || null < 0 || out < 0)
 		_exit(127);
 	dup2(null, STDIN_FILENO);

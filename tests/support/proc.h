@@ -1,6 +1,7 @@
 /* proc.h - child processes of a test: their output in a file, waited for, signalled, and never left behind.
  *
- * A child dies with the thread that started it, by the kernel, whatever becomes of the test.
+ * A child dies with the thread that started it, by the kernel, whatever becomes of the test. It has a session of its own, so what is
+ * typed at a terminal reaches the test alone.
  */
 #ifndef PGOUTBOX_TESTS_PROC_H
 #define PGOUTBOX_TESTS_PROC_H
