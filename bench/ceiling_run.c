@@ -211,6 +211,7 @@ ceiling_statements(const struct drain_options *opt, struct ceiling_result *ret_r
 	world_fill(&w, &opt->fill);
 	if (opt->before != NULL)
 		opt->before(&w, opt->ctx);
+	world_write_out();
 	set_up(&w, &s);
 	ask_layout(&w, &s, &layout, &statements);
 	open_lanes(&s, &c, &(struct lane_shared){&s.plan.session, &layout, &statements, &s.plan.statements});

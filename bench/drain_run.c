@@ -112,7 +112,7 @@ judge(const struct mark *start, const struct mark *end, struct drain_result *ret
 }
 
 /* The relays of a backlog that waits for them start with it; several need a while to share the lanes, and a backlog that comes when
- * they have. */
+ * they have, which they do not leave until it is written out. */
 static struct mark
 set_off(struct world *w, const struct drain_options *opt)
 {
@@ -126,6 +126,8 @@ set_off(struct world *w, const struct drain_options *opt)
 	world_fill(w, &opt->fill);
 	if (opt->before != NULL)
 		opt->before(w, opt->ctx);
+	if (!opt->relays_first)
+		world_write_out();
 	launch = mark(w, 0);
 	if (!opt->relays_first)
 		world_launch(w, relays);

@@ -293,6 +293,12 @@ world_fill(struct world *w, const struct world_fill *fill)
 		world_exec(w, "ANALYZE outbox_events");
 }
 
+void
+world_write_out(void)
+{
+	sync();
+}
+
 /* --- daemons --- */
 
 static void

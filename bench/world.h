@@ -62,6 +62,9 @@ void world_end(struct world *w); /* stops the daemons, which must exit 0 */
 /* Writes rows, in one transaction, as quickly as PostgreSQL can. */
 void world_fill(struct world *w, const struct world_fill *fill);
 
+/* What is in the page cache to be written out, is: or it would be while something is measured, and take the disk from WAL and broker. */
+void world_write_out(void);
+
 /* Starts that many daemons, and waits until they own all lanes between them. */
 void world_start(struct world *w, int daemons);
 void world_launch(struct world *w, int daemons); /* the same without waiting */
