@@ -1,11 +1,15 @@
-/* bare.c - in: a configuration and a backlog; out: the backlog in Kafka, settled, with the least that the design can cost.
+/* bare.c - in: a configuration and events; out: the events in Kafka, settled, with the least that the design can cost.
  *
- *   bench/bare CONFIGURATION COUNTERS
+ *   bench/bare drain|follow CONFIGURATION COUNTERS
  *
  * No product, but what the product is measured against: the same lanes, index, statements, batches and headers, one thread over
  * poll(2), and nothing that takes care of anything. Whatever fails ends it, and after that order and settled rows are a matter of
- * luck. It has no retries, no barrier, no ladder (a claim begins behind the last one), no look at rows that were skipped, no holds, no
- * metrics, no limits but batch_rows; all goes to the one topic. When the backlog is gone it waits for SIGTERM.
+ * luck. It has no retries, no barrier, no ladder, no look at rows that were skipped, no holds, no metrics, no limits but batch_rows; all
+ * goes to the one topic.
+ *
+ * drain: a backlog. A claim begins behind the last one; when nothing is left it waits for SIGTERM.
+ * follow: a table that is written to. A lane that found nothing asks again after poll_min. A claim begins where its lane was one to two
+ * seconds ago, so that rows which commit later than others with higher ids are found; those of longer transactions never are.
  */
 #include <endian.h>
 #include <inttypes.h>
@@ -20,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "bench/bare_run.h"
 #include "bench/say.h"
 #include "config/config.h"
@@ -28,18 +33,22 @@
 
 #define TID_OID 27
 #define WARM_UP_MS 30000
+#define FLOOR_AGE_US 1000000 /* following; up to twice that */
 
 /* Batches go out in waves, as the daemon's do: those that were claimed meanwhile wait until all in flight is acknowledged. Otherwise
  * librdkafka has more requests than the five that may be on their way, and its thread asks without a pause whether the next may go:
  * with a broker that is slow to answer that alone was up to three times the rest. With waves 1, 2 and 5 ms were measured: 2 cost least CPU
  * time (1.6 of 2.8 us in our thread, the rest in librdkafka's, on a busy machine), at a rate that could not be told from the others'.
- * Without waves 5 was best of 0, 1, 2, 5, 10 and 20, at 2.9 to 8.7 us. Reports as a callback or as events cost the same. */
-#define LINGER_MS "2"
+ * Without waves 5 was best of 0, 1, 2, 5, 10 and 20, at 2.9 to 8.7 us. Reports as a callback or as events cost the same. Following, where
+ * events come one by one, each would wait for it. */
+#define LINGER_DRAIN_MS "2"
+#define LINGER_FOLLOW_MS "0"
 
 enum { OUT_TID, OUT_ID, OUT_EVENT_ID, OUT_KEY, OUT_TYPE, OUT_PAYLOAD };
 
 struct bare {
 	struct config cfg;
+	bool follow;
 	struct bare_counters *counters;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
@@ -55,7 +64,11 @@ struct lane {
 	PGconn *conn;     /* NULL: nothing is left */
 	PGresult *claimed; /* payloads are read from there until all are reported */
 	int rows, reported;
-	int64_t floor;
+	int64_t floor;      /* claims begin here */
+	int64_t next_floor; /* following: where it is raised to at raise_us */
+	int64_t raise_us;
+	int64_t through;    /* behind the highest id that was claimed */
+	int64_t ask_us;     /* following: nothing was there, and it asks again then; else CLOCK_NEVER */
 	struct buf tids;
 	bool begun, writing;
 	bool waiting; /* claimed, for the next wave */
@@ -88,7 +101,7 @@ start_producer(struct bare *b)
 	set(conf, "partitioner", "murmur2_random");
 	set(conf, "socket.nagle.disable", "true");
 	set(conf, "queue.buffering.max.messages", "10000000");
-	set(conf, "linger.ms", LINGER_MS);
+	set(conf, "linger.ms", b->follow ? LINGER_FOLLOW_MS : LINGER_DRAIN_MS);
 	for (size_t i = 0; i < b->cfg.kafka.properties.count; i++)
 		set(conf, b->cfg.kafka.properties.items[i].name, b->cfg.kafka.properties.items[i].value);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_report);
@@ -193,7 +206,8 @@ open_lane(struct bare *b, int number)
 	struct lane *l = &b->lanes[number];
 	char claim[512];
 
-	*l = (struct lane){.bare = b, .number = number, .conn = PQconnectdb(b->cfg.database.conninfo), .tids = BUF_INIT};
+	*l = (struct lane){
+		.bare = b, .number = number, .conn = PQconnectdb(b->cfg.database.conninfo), .ask_us = CLOCK_NEVER, .tids = BUF_INIT};
 	snprintf(claim, sizeof(claim),
 	         "SELECT ctid, id, event_id, aggregate_id, event_type, payload FROM outbox_events"
 	         " WHERE pgoutbox.lane(aggregate_id, %d) = %d AND sent_at IS NULL AND id >= $1::bigint"
@@ -225,16 +239,17 @@ flush(struct lane *l)
 	l->writing = rc == 1;
 }
 
-/* One round trip. */
+/* One round trip. Of a claim that found nothing the transaction is still open, too. */
 static void
 turn(struct lane *l)
 {
 	uint64_t floor = htobe64((uint64_t)l->floor);
 
-	if (l->rows > 0) {
+	l->ask_us = CLOCK_NEVER;
+	if (l->rows > 0)
 		add(l, "settle", l->tids.data, l->tids.len);
+	if (l->begun)
 		add(l, "commit", NULL, 0);
-	}
 	add(l, "begin", NULL, 0);
 	add(l, "claim", (const char *)&floor, sizeof(floor));
 	must(l, PQpipelineSync(l->conn) == 1);
@@ -267,6 +282,22 @@ id_of(const PGresult *res, int row)
 }
 
 static void
+raise_floor(struct lane *l, int64_t last_id)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (last_id >= l->through)
+		l->through = last_id + 1;
+	if (!l->bare->follow) {
+		l->floor = l->through;
+	} else if (now_us >= l->raise_us) {
+		l->floor = l->next_floor;
+		l->next_floor = l->through;
+		l->raise_us = now_us + FLOOR_AGE_US;
+	}
+}
+
+static void
 take(struct lane *l, PGresult *res)
 {
 	struct bare_counters *counters = l->bare->counters;
@@ -279,7 +310,7 @@ take(struct lane *l, PGresult *res)
 	if (l->rows == 0)
 		return;
 	atomic_fetch_add(&counters->claimed_batches, 1);
-	l->floor = id_of(res, l->rows - 1) + 1;
+	raise_floor(l, id_of(res, l->rows - 1));
 	buf_reset(&l->tids);
 	statements_array_head(&l->tids, TID_OID, (size_t)l->rows, false);
 	for (int row = 0; row < l->rows; row++) {
@@ -304,6 +335,24 @@ on_result(struct lane *l, PGresult *res)
 }
 
 static void
+end_lane(struct lane *l)
+{
+	PQclear(l->claimed);
+	PQfinish(l->conn);
+	l->conn = NULL;
+}
+
+/* The round is over, with nothing claimed. */
+static void
+on_empty(struct lane *l)
+{
+	if (l->bare->follow)
+		l->ask_us = clock_mono_us() + l->bare->cfg.outbox.poll_min_ms * 1000;
+	else
+		end_lane(l);
+}
+
+static void
 read_results(struct lane *l)
 {
 	must(l, PQconsumeInput(l->conn) == 1);
@@ -312,15 +361,12 @@ read_results(struct lane *l)
 
 		if (res != NULL && PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
 			PQclear(res);
+			if (l->rows == 0)
+				on_empty(l);
 			break;
 		}
 		if (res != NULL)
 			on_result(l, res);
-	}
-	if (l->begun && l->rows == 0) {
-		PQclear(l->claimed);
-		PQfinish(l->conn);
-		l->conn = NULL;
 	}
 }
 
@@ -343,15 +389,48 @@ watch(const struct bare *b, struct pollfd *fds)
 	return open;
 }
 
+static int64_t
+next_ask_us(const struct bare *b)
+{
+	int64_t next_us = CLOCK_NEVER;
+
+	for (int i = 0; i < b->lanes_count; i++)
+		if (b->lanes[i].ask_us < next_us)
+			next_us = b->lanes[i].ask_us;
+	return next_us;
+}
+
+/* Until something is readable, or a lane is to ask again. */
 static void
-drain(struct bare *b)
+await(const struct bare *b, struct pollfd *fds)
+{
+	int64_t next_us = next_ask_us(b), left_us = next_us - clock_mono_us();
+	struct timespec limit = {0, 0};
+
+	if (left_us > 0)
+		limit = (struct timespec){left_us / 1000000, left_us % 1000000 * 1000};
+	if (ppoll(fds, (nfds_t)b->lanes_count + 1, next_us == CLOCK_NEVER ? NULL : &limit, NULL) < 0)
+		say_die("poll failed");
+}
+
+static void
+ask_again(struct bare *b)
+{
+	int64_t now_us = clock_mono_us();
+
+	for (int i = 0; i < b->lanes_count; i++)
+		if (b->lanes[i].ask_us <= now_us)
+			turn(&b->lanes[i]);
+}
+
+static void
+run(struct bare *b)
 {
 	struct pollfd fds[LANES_MAX + 1];
 	uint64_t rings;
 
 	while (watch(b, fds) > 0) {
-		if (poll(fds, (nfds_t)b->lanes_count + 1, -1) < 0)
-			say_die("poll failed");
+		await(b, fds);
 		if (fds[0].revents != 0 && read(b->bell, &rings, sizeof(rings)) > 0)
 			rd_kafka_poll(b->rk, 0);
 		for (int i = 0; i < b->lanes_count; i++) {
@@ -361,6 +440,7 @@ drain(struct bare *b)
 				read_results(&b->lanes[i]);
 		}
 		publish_wave(b);
+		ask_again(b);
 	}
 }
 
@@ -377,12 +457,13 @@ main(int argc, char **argv)
 	struct config_problems problems = CONFIG_PROBLEMS_INIT;
 	struct bare b = {.bell = -1};
 
-	if (argc != 3)
-		say_die("usage: bench/bare CONFIGURATION COUNTERS");
+	if (argc != 4 || (strcmp(argv[1], "drain") != 0 && strcmp(argv[1], "follow") != 0))
+		say_die("usage: bench/bare drain|follow CONFIGURATION COUNTERS");
 	signal(SIGTERM, on_term);
-	if (config_load(argv[1], NULL, &b.cfg, &problems) != 0)
-		say_die("%s is wrong", argv[1]);
-	b.counters = bare_map(argv[2]);
+	b.follow = strcmp(argv[1], "follow") == 0;
+	if (config_load(argv[2], NULL, &b.cfg, &problems) != 0)
+		say_die("%s is wrong", argv[2]);
+	b.counters = bare_map(argv[3]);
 	b.lanes_count = (int)b.cfg.outbox.lanes;
 	b.lanes = calloc((size_t)b.lanes_count, sizeof(*b.lanes));
 	if (b.lanes == NULL)
@@ -393,7 +474,7 @@ main(int argc, char **argv)
 	atomic_store(&b.counters->lanes, b.lanes_count);
 	for (int i = 0; i < b.lanes_count; i++)
 		turn(&b.lanes[i]);
-	drain(&b);
+	run(&b);
 	for (;;)
 		pause();
 }

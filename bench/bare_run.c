@@ -26,7 +26,7 @@ void
 bare_launch(struct world *w, const char *program)
 {
 	char log[300], path[300];
-	const char *const argv[] = {program, world_config(w, 0), path, NULL};
+	const char *const argv[] = {program, w->opt.bare == BARE_FOLLOWS ? "follow" : "drain", world_config(w, 0), path, NULL};
 	struct error err;
 
 	snprintf(log, sizeof(log), "%s/d0.log", w->dir);

@@ -45,7 +45,7 @@ run_bare(const struct options *opt, struct drain_result *ret_result)
 {
 	struct drain_options drain = opt->drain;
 
-	drain.world.bare = true;
+	drain.world.bare = BARE_DRAINS;
 	drain.relays = 1;
 	drain_run(&drain, ret_result);
 }

@@ -322,8 +322,18 @@ latency_run(const struct latency_options *opt, struct latency_result *ret_result
 	free(run.events);
 }
 
+/* One figure, whose name is put together. */
 static void
-say_figures(const struct say *say, const char *what, const struct latency_figures *f)
+say_one(const struct say *say, const char *whose, const char *name, double value)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s%s", whose, name);
+	say_figure(say, text, value);
+}
+
+static void
+say_figures(const struct say *say, const char *whose, const char *what, const struct latency_figures *f)
 {
 	const struct {
 		const char *name;
@@ -333,21 +343,21 @@ say_figures(const struct say *say, const char *what, const struct latency_figure
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		snprintf(name, sizeof(name), "%s_%s_ms", what, all[i].name);
-		say_figure(say, name, all[i].value);
+		say_one(say, whose, name, all[i].value);
 	}
 }
 
 void
-latency_say(const struct say *say, const struct latency_result *r)
+latency_say(const struct say *say, const char *whose, const struct latency_result *r)
 {
-	say_figures(say, "acknowledged", &r->acknowledged);
-	say_figures(say, "consumed", &r->consumed);
-	say_figures(say, "commit", &r->commit);
-	say_figures(say, "commit_to_acknowledged", &r->from_commit);
-	say_figures(say, "insert_late", &r->late);
-	say_figure(say, "events", (double)r->events);
-	say_figure(say, "rate_kept", r->rate_kept);
-	say_figure(say, "postgres_cores", r->postgres_share);
-	say_figure(say, "relay_cores", r->relay_share);
-	say_figure(say, "broker_cores", r->broker_share);
+	say_figures(say, whose, "acknowledged", &r->acknowledged);
+	say_figures(say, whose, "consumed", &r->consumed);
+	say_figures(say, whose, "commit", &r->commit);
+	say_figures(say, whose, "commit_to_acknowledged", &r->from_commit);
+	say_figures(say, whose, "insert_late", &r->late);
+	say_one(say, whose, "events", (double)r->events);
+	say_one(say, whose, "rate_kept", r->rate_kept);
+	say_one(say, whose, "postgres_cores", r->postgres_share);
+	say_one(say, whose, "relay_cores", r->relay_share);
+	say_one(say, whose, "broker_cores", r->broker_share);
 }

@@ -43,6 +43,7 @@ struct latency_result {
 
 void latency_run(const struct latency_options *opt, struct latency_result *ret_result);
 
-void latency_say(const struct say *say, const struct latency_result *r);
+/* whose: a prefix of the figures' names, "" or "bare_". */
+void latency_say(const struct say *say, const char *whose, const struct latency_result *r);
 
 #endif

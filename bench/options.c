@@ -44,7 +44,7 @@ static const char help[] =
 	"  --rounds N          how often all of it is measured\n"
 	"  --part TEXT --case TEXT  how the figures are labelled\n"
 	"  --ceiling           runs the same statements with nobody publishing too, in each round\n"
-	"  --bare              runs a relay that takes care of nothing too, in each round; --only bare: that alone\n"
+	"  --bare              runs a relay that takes care of nothing too, in each round; with a drain's --only bare that alone\n"
 	"  --quiet             says no figures: to warm up the broker\n"
 	"  --only CASE,CASE    some cases of several\n"
 	"  --scale N           divides the sizes of all cases\n"

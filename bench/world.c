@@ -359,7 +359,7 @@ world_launch(struct world *w, int daemons)
 
 	if (daemons < 1 || daemons > WORLD_DAEMONS)
 		say_die("%d daemons are not 1 to %d", daemons, WORLD_DAEMONS);
-	if (w->opt.bare) {
+	if (w->opt.bare != BARE_NONE) {
 		bare_launch(w, program("bench/bare"));
 		return;
 	}

@@ -18,6 +18,9 @@
 #define WORLD_PARTITIONS 4
 #define WORLD_LIMIT_MS 1800000 /* the longest that anything may take */
 
+/* Which bench/bare: it drains a backlog, or follows a table. */
+enum world_bare { BARE_NONE, BARE_DRAINS, BARE_FOLLOWS };
+
 struct world_options {
 	int lanes;              /* 0 = the default of the configuration, as with the next two */
 	int batch_rows;
@@ -27,7 +30,7 @@ struct world_options {
 	bool notify;            /* with the trigger, and a daemon that listens */
 	const char *properties; /* of kafka.properties: "linger.ms=5,compression.type=lz4"; NULL = none */
 	const char *program;    /* instead of the daemon beside us; NULL */
-	bool bare;              /* instead of the daemon bench/bare: see bare_run.h. One, and without metrics */
+	enum world_bare bare;   /* instead of the daemon bench/bare: see bare_run.h. One, and without metrics */
 };
 
 enum world_keys { KEYS_SPREAD, KEYS_ONE, KEYS_ZIPF };

@@ -81,6 +81,10 @@ check_json(void)
 	CU_ASSERT(median_of(figures, "drain", "delete 200 B", "rate_to_bare_ratio") > 0);
 	CU_ASSERT(median_of(figures, "latency", "100/s", "acknowledged_p99_ms") > 0);
 	CU_ASSERT(median_of(figures, "latency", "100/s", "rate_kept") > 0.1);
+	CU_ASSERT(median_of(figures, "latency", "100/s", "bare_acknowledged_p50_ms") > 0);
+	CU_ASSERT(median_of(figures, "latency", "100/s", "bare_events") > 0);
+	CU_ASSERT(median_of(figures, "latency", "100/s", "acknowledged_p50_to_bare_ratio") > 0);
+	CU_ASSERT(median_of(figures, "latency", "100/s", "acknowledged_p99_to_bare_ratio") > 0);
 	CU_ASSERT(median_of(figures, "scale", "one key", "rate_ratio") > 0);
 	CU_ASSERT(median_of(figures, "hostile", "old snapshot", "rate_ratio") > 0);
 	CU_ASSERT(median_of(figures, "hostile", "old snapshot", "straggler_ms") > -1000);
