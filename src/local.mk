@@ -288,6 +288,8 @@ libpgoutbox_a_SOURCES = \
 	src/source/barrier.h \
 	src/source/bell.c \
 	src/source/bell.h \
+	src/source/claimed.c \
+	src/source/claimed.h \
 	src/source/keeper.c \
 	src/source/keeper.h \
 	src/source/ladder.c \

@@ -107,6 +107,7 @@ UNIT_TESTS = \
 	tests/unit/source/test_asker \
 	tests/unit/source/test_barrier \
 	tests/unit/source/test_bell \
+	tests/unit/source/test_claimed \
 	tests/unit/source/test_keeper \
 	tests/unit/source/test_ladder \
 	tests/unit/source/test_lane \

@@ -10,6 +10,7 @@
 #include "admin/conn.h"
 #include "admin/topic_sql.h"
 #include "base/arena.h"
+#include "source/claimed.h"
 #include "source/literal.h"
 #include "source/session.h"
 
@@ -271,7 +272,7 @@ struct reading {
 static int
 take_row(struct reading *r, const PGresult *res, struct error *err)
 {
-	int col = statements_width(r->opt);
+	int col = claimed_width(r->opt);
 	struct events_row row = {
 		.sent_us = time_of(res, col),
 		.late = !PQgetisnull(res, 0, col + 1),
@@ -281,7 +282,7 @@ take_row(struct reading *r, const PGresult *res, struct error *err)
 
 	row.aside = row.late && PQgetvalue(res, 0, col + 1)[0] != 0;
 	arena_reset(&r->arena);
-	if (statements_read_event(r->lo, r->opt, res, 0, &r->arena, &row.ev, err) != 0)
+	if (claimed_read_event(r->lo, r->opt, res, 0, &r->arena, &row.ev, err) != 0)
 		return -1;
 	return r->row(r->ctx, &row, err);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "source/claimed.h"
 #include "source/receipts.h"
 
 struct lane {
@@ -368,37 +369,38 @@ look_us(const struct lane *l, int64_t elapsed_us)
 static int
 read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, struct error *err)
 {
-	struct claim_head head;
+	struct claimed_how how = {l->shared->layout, l->shared->options, &l->ladder, l->sized, l->limit};
+	struct claimed c;
 	struct batch *b;
-	bool cut;
 	int64_t now_us = clock_mono_us();
 
-	if (statements_read_claim(l->shared->layout, l->shared->options, &r->results[l->claim_index], l->sized, l->limit, &head, &b, &cut, err) != 0)
+	if (claimed_read(&how, &r->results[l->claim_index], &c, err) != 0)
 		return -1;
-	if (head.backend_pid != session_server_pid(l->session)) {
+	b = c.batch;
+	if (c.backend_pid != session_server_pid(l->session)) {
 		batch_free(b);
 		error_set(err, ERR_CONFIG, "the server process behind lane %d changed", l->number);
 		return error_hint(err, "a pooler is in between: connect directly, or through a pooler in session mode");
 	}
-	if (head.skipped) {
+	if (c.skipped) {
 		batch_free(b);
 		ret_result->blocked = true;
 		return 0;
 	}
-	l->sized = cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
+	l->sized = c.cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
 	b->claimed_us = now_us;
 	b->probe = l->probing;
 	if (!l->probing)
-		ladder_learn(&l->ladder, &head.view, now_us);
+		ladder_learn(&l->ladder, &c.view, now_us);
 	if (l->from_bottom)
 		ladder_looked(&l->ladder, look_us(l, r->elapsed_us), now_us);
 	else if (!l->probing)
 		l->plain_us = r->elapsed_us;
 	ret_result->from_bottom = l->from_bottom;
-	ret_result->looked_everywhere = l->from_bottom && !head.view.full;
-	ret_result->wal_insert_lsn = head.wal_insert_lsn;
-	ret_result->wal_flush_lsn = head.wal_flush_lsn;
-	ret_result->newest_xid = head.newest_xid;
+	ret_result->looked_everywhere = l->from_bottom && !c.view.full;
+	ret_result->wal_insert_lsn = c.wal_insert_lsn;
+	ret_result->wal_flush_lsn = c.wal_flush_lsn;
+	ret_result->newest_xid = c.newest_xid;
 	ret_result->more = b->full && !l->probing;
 	if (b->count == 0)
 		batch_free(b);

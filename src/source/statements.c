@@ -1,40 +1,20 @@
-/* statements.c - in: a table's layout, batches; out: SQL text, bound parameters, batches read from results.
+/* statements.c - in: a table's layout, batches; out: SQL text, bound parameters.
  *
- * The claim returns its head first (what its snapshot saw, see ladder.h), then the rows. Both come from one statement, because only
- * then they come from one snapshot.
+ * The claim returns its rows, then a last one that tells what its snapshot saw (see ladder.h). Both come from one statement, because
+ * only then they come from one snapshot.
  */
 #include "source/statements.h"
 
-#include <assert.h>
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "source/claimed.h"
 #include "source/receipts.h"
 
-#define PG_EPOCH_MS 946684800000LL /* 2000-01-01 in Unix time */
 #define TID_OID 27
 #define INT8_OID 20
-
-/* Columns of a claim's result. */
-enum {
-	OUT_HEAD,
-	OUT_ID,
-	OUT_TID,
-	OUT_XMIN,
-	OUT_EVENT_ID,
-	OUT_TYPE,
-	OUT_KEY,
-	OUT_EVENT_TYPE,
-	OUT_PAYLOAD,
-	OUT_FLAG, /* claim: the payload is large and did not come; claim_sized: rows were skipped */
-	OUT_HEADERS,
-	OUT_TOPIC,
-	OUT_CREATED,
-	OUT_EXTRA
-};
 
 /* --- texts --- */
 
@@ -95,7 +75,7 @@ enum payloads {
 static void
 add_row_columns(struct buf *sql, const struct layout *lo, const struct statements_options *opt, enum payloads payloads)
 {
-	buf_add_str(sql, "NULL::text AS head, ");
+	buf_add_str(sql, "NULL::text AS tail, ");
 	add_column(sql, lo, COL_ID, "bigint");
 	buf_add_str(sql, " AS o_id, t.ctid AS o_tid, t.xmin AS o_xmin, ");
 	add_column(sql, lo, COL_EVENT_ID, event_id_cast(lo));
@@ -144,12 +124,6 @@ statements_event_columns(struct buf *sql, const struct layout *lo, const struct 
 	add_row_columns(sql, lo, opt, PAYLOADS_ALL);
 }
 
-int
-statements_width(const struct statements_options *opt)
-{
-	return OUT_EXTRA + (int)opt->extra_count;
-}
-
 void
 statements_lane_condition(struct buf *sql, const struct layout *lo, const char *lane)
 {
@@ -175,29 +149,37 @@ add_claimable(struct buf *sql, const struct layout *lo, const char *from_id)
 /* What is flushed here may still be lost to a failover where commits are to wait for standbys: there only the barrier knows. */
 #define SAFE_LSN "CASE WHEN current_setting('synchronous_standby_names') = '' THEN pg_current_wal_flush_lsn() ELSE '0/0' END"
 
+/* Xids below a rung's that are open. Usually none is, which the snapshot tells without being unfolded. */
+#define BELOW \
+	"CASE WHEN r.xmax <= pg_snapshot_xmin(pg_current_snapshot()) THEN 0" \
+	" ELSE (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax) END"
+
 /* SKIP LOCKED leaves out rows that somebody else has locked, and later events of their keys would pass them. So the rows that
- * are there to be claimed are counted too, in the same snapshot: both sets must end alike. */
+ * are there to be claimed are counted too, in the same snapshot: both sets must end alike. The position of WAL is read before any row. */
 static void
-add_head(struct buf *sql, const struct layout *lo, const struct statements_options *opt)
+add_seen(struct buf *sql, const struct layout *lo)
 {
 	buf_printf(sql,
-	           "WITH rung AS MATERIALIZED (SELECT r.*, (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax)::int"
-	           " AS below FROM unnest($4::bigint[], $5::xid8[], $6::int[]) WITH ORDINALITY r(from_id, xmax, open, n)),"
-	           " base AS MATERIALIZED (SELECT coalesce((SELECT max(from_id) FROM rung WHERE below = open), %" PRId64 ") AS floor,"
-	           " pg_current_wal_insert_lsn() AS insert_lsn, " SAFE_LSN " AS flush_lsn),"
+	           "WITH base AS MATERIALIZED (SELECT coalesce((SELECT max(r.from_id) FROM unnest($4::bigint[], $5::xid8[], $6::int[])"
+	           " r(from_id, xmax, open) WHERE " BELOW " = r.open), %" PRId64 ") AS floor, pg_current_wal_insert_lsn() AS insert_lsn),"
 	           " seen AS MATERIALIZED (SELECT count(*) AS n, min(v.id) AS first, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
 	           LADDER_BOTTOM, lo->columns[COL_ID].quoted);
 	add_claimable(sql, lo, "SELECT floor FROM base");
+	buf_add_str(sql, ") v) ");
+}
+
+/* After the rows: by then more of WAL is flushed. */
+static void
+add_tail(struct buf *sql, const struct layout *lo, const struct statements_options *opt)
+{
 	buf_printf(sql,
-	           ") v) SELECT concat_ws(' ', floor, pg_backend_pid(), pg_snapshot_xmax(pg_current_snapshot()),"
-	           " (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())), insert_lsn, flush_lsn, seen.n, seen.last,"
-	           " (SELECT string_agg(below::text, ' ' ORDER BY n) FROM rung)),"
-	           " NULL::bigint, NULL::tid, NULL::xid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
+	           " UNION ALL SELECT concat_ws(' ', floor, pg_backend_pid(), pg_current_snapshot(), insert_lsn, " SAFE_LSN
+	           ", seen.n, seen.last), NULL::bigint, NULL::tid, NULL::xid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
 	           " NULL::bool, NULL::text, NULL::text, NULL::timestamptz",
 	           event_id_cast(lo), payload_cast(lo));
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_add_str(sql, ", NULL::text");
-	buf_add_str(sql, " FROM base, seen UNION ALL ");
+	buf_add_str(sql, " FROM base, seen");
 }
 
 /* From the first row that was counted: between it and the floor may lie many index entries of settled rows, and one walk over them is
@@ -216,15 +198,16 @@ claim_text(const struct layout *lo, const struct statements_options *opt, bool s
 {
 	struct buf sql = BUF_INIT;
 
-	add_head(&sql, lo, opt);
+	add_seen(&sql, lo);
 	if (!sized) {
 		buf_add_str(&sql, "SELECT * FROM (");
 		add_claimed_rows(&sql, lo, opt, false);
 		buf_add_str(&sql, ") c");
+		add_tail(&sql, lo, opt);
 		return buf_take(&sql);
 	}
 	/* The first row always comes, however large: otherwise nothing ever would. */
-	buf_add_str(&sql, "SELECT head, o_id, o_tid, o_xmin, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
+	buf_add_str(&sql, "SELECT tail, o_id, o_tid, o_xmin, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
 	                  " o_topic, o_created");
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_printf(&sql, ", o_extra%zu", i);
@@ -234,6 +217,7 @@ claim_text(const struct layout *lo, const struct statements_options *opt, bool s
 	                  " sum(coalesce(o_bytes, 0)) OVER (ORDER BY o_id ROWS UNBOUNDED PRECEDING) AS total FROM (");
 	add_claimed_rows(&sql, lo, opt, true);
 	buf_add_str(&sql, ") c) d) e WHERE NOT cut");
+	add_tail(&sql, lo, opt);
 	return buf_take(&sql);
 }
 
@@ -475,235 +459,4 @@ statements_park(const struct batch *b, struct buf *ids, struct buf *topics, stru
 	buf_add_char(ids, '}');
 	buf_add_char(topics, '}');
 	buf_add_char(reasons, '}');
-}
-
-/* --- results --- */
-
-static uint64_t
-be64(const char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
-static uint32_t
-be32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static struct slice
-column(const PGresult *res, int row, int col)
-{
-	int len = PQgetlength(res, row, col);
-
-	if (len == 0 && PQgetisnull(res, row, col))
-		return SLICE_NULL;
-	return (struct slice){PQgetvalue(res, row, col), (size_t)len};
-}
-
-static int
-read_head(const PGresult *res, struct claim_head *ret_head, struct error *err)
-{
-	const char *text = PQntuples(res) > 0 && !PQgetisnull(res, 0, OUT_HEAD) ? PQgetvalue(res, 0, OUT_HEAD) : "";
-	struct claim_head head = {0};
-	uint32_t insert_hi, insert_lo, flush_hi, flush_lo;
-	int used = 0;
-
-	if (sscanf(text, "%" SCNd64 " %d %" SCNu64 " %" SCNd32 " %" SCNx32 "/%" SCNx32 " %" SCNx32 "/%" SCNx32 " %" SCNd64 " %" SCNd64 "%n",
-	           &head.view.floor_id, &head.backend_pid, &head.view.xmax, &head.view.open, &insert_hi, &insert_lo, &flush_hi, &flush_lo,
-	           &head.seen_rows, &head.seen_last_id, &used) != 10)
-		return error_set(err, ERR_FATAL, "the claim's head is not as expected");
-	head.wal_insert_lsn = (uint64_t)insert_hi << 32 | insert_lo;
-	head.wal_flush_lsn = (uint64_t)flush_hi << 32 | flush_lo;
-	text += used;
-	for (int i = 0; i < LADDER_RUNGS && sscanf(text, "%" SCNd32 "%n", &head.view.below[i], &used) == 1; i++)
-		text += used;
-	*ret_head = head;
-	return 0;
-}
-
-/* uuid_out()'s form. */
-static int
-read_event_id(const struct layout *lo, struct arena *arena, struct slice raw, struct slice *ret_text)
-{
-	static const char hex[] = "0123456789abcdef";
-	char *text, *p;
-
-	if (lo->columns[COL_EVENT_ID].type != TYPE_UUID || raw.data == NULL) {
-		*ret_text = raw;
-		return 0;
-	}
-	text = p = arena_alloc(arena, 36);
-	if (text == NULL)
-		return -1;
-	for (size_t i = 0; i < 16; i++) {
-		unsigned char c = (unsigned char)raw.data[i];
-
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		*p++ = hex[c >> 4];
-		*p++ = hex[c & 15];
-	}
-	*ret_text = (struct slice){text, 36};
-	return 0;
-}
-
-/* jsonb_send() puts a version byte before the text. */
-static struct slice
-read_payload(const struct layout *lo, struct slice raw)
-{
-	if (lo->columns[COL_PAYLOAD].type == TYPE_JSONB && raw.data != NULL)
-		return (struct slice){raw.data + 1, raw.len - 1};
-	return raw;
-}
-
-/* -1: memory is out. */
-static int
-read_event(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct arena *arena,
-           struct event *ev)
-{
-	ev->id = (int64_t)be64(PQgetvalue(res, row, OUT_ID));
-	ev->aggregate_type = column(res, row, OUT_TYPE);
-	ev->key = column(res, row, OUT_KEY);
-	ev->event_type = column(res, row, OUT_EVENT_TYPE);
-	ev->payload = read_payload(lo, column(res, row, OUT_PAYLOAD));
-	ev->headers = column(res, row, OUT_HEADERS);
-	ev->topic = column(res, row, OUT_TOPIC);
-	ev->created_at_ms = -1;
-	if (!PQgetisnull(res, row, OUT_CREATED))
-		ev->created_at_ms = (int64_t)be64(PQgetvalue(res, row, OUT_CREATED)) / 1000 + PG_EPOCH_MS;
-	if (opt->extra_count > 0) {
-		ev->extra = arena_alloc(arena, opt->extra_count * sizeof(*ev->extra));
-		if (ev->extra == NULL)
-			return -1;
-		for (size_t i = 0; i < opt->extra_count; i++)
-			ev->extra[i] = column(res, row, OUT_EXTRA + (int)i);
-	}
-	return read_event_id(lo, arena, column(res, row, OUT_EVENT_ID), &ev->event_id);
-}
-
-int
-statements_read_event(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row,
-                      struct arena *arena, struct event *ret_event, struct error *err)
-{
-	struct event ev = {.id = 0};
-
-	if (read_event(lo, opt, res, row, arena, &ev) != 0)
-		return error_set(err, ERR_RETRY, "out of memory");
-	*ret_event = ev;
-	return 0;
-}
-
-static int
-read_row(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct batch *b)
-{
-	struct slot *slot = batch_add(b);
-	const unsigned char *tid = (const unsigned char *)PQgetvalue(res, row, OUT_TID);
-	uint32_t block = (uint32_t)tid[0] << 24 | (uint32_t)tid[1] << 16 | (uint32_t)tid[2] << 8 | tid[3];
-
-	slot->tid = (uint64_t)block << 16 | (uint64_t)tid[4] << 8 | tid[5];
-	if (read_event(lo, opt, res, row, &b->arena, &slot->ev) != 0)
-		return -1;
-	b->bytes += slot->ev.key.len + slot->ev.payload.len;
-	return 0;
-}
-
-static void
-clear_result(void *res)
-{
-	PQclear(res);
-}
-
-/* The full xid of a row's writer, which ended before the snapshot. One so old that it was frozen may be taken for a newer
- * one: that only asks for a flush too many. */
-static uint64_t
-full_xid(uint32_t xid, uint64_t snapshot_xmax)
-{
-	uint64_t full = (snapshot_xmax & ~(uint64_t)UINT32_MAX) | xid;
-
-	return full < snapshot_xmax || full <= UINT32_MAX ? full : full - UINT32_MAX - 1;
-}
-
-static uint64_t
-newest_xid(const PGresult *res, uint64_t snapshot_xmax)
-{
-	uint64_t newest = 0;
-
-	for (int row = 1; row < PQntuples(res); row++) {
-		uint64_t xid = full_xid(be32(PQgetvalue(res, row, OUT_XMIN)), snapshot_xmax);
-
-		if (xid > newest)
-			newest = xid;
-	}
-	return newest;
-}
-
-/* Whether rows were there that the claim could not lock. */
-static bool
-rows_were_skipped(const struct claim_head *head, const PGresult *res, bool sized)
-{
-	int rows = PQntuples(res) - 1;
-
-	if (rows == 0)
-		return head->seen_rows > 0;
-	if (sized)
-		return PQgetvalue(res, 1, OUT_FLAG)[0] != 0;
-	return rows != head->seen_rows || (int64_t)be64(PQgetvalue(res, rows, OUT_ID)) != head->seen_last_id;
-}
-
-/* Rows up to the first that came without its payload because that is large. */
-static int
-read_rows(const struct layout *lo, const struct statements_options *opt, const PGresult *res, bool sized, struct batch *b,
-          bool *ret_cut)
-{
-	for (int row = 1; row < PQntuples(res); row++) {
-		if (!sized && !PQgetisnull(res, row, OUT_FLAG) && PQgetvalue(res, row, OUT_FLAG)[0] != 0) {
-			*ret_cut = true;
-			return 0;
-		}
-		if (read_row(lo, opt, res, row, b) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-int
-statements_read_claim(const struct layout *lo, const struct statements_options *opt, PGresult **res, bool sized, int64_t limit,
-                      struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
-{
-	struct claim_head head;
-	struct batch *b;
-	bool cut = false;
-
-	if (read_head(*res, &head, err) != 0)
-		return -1;
-	b = batch_new((size_t)PQntuples(*res));
-	if (b == NULL)
-		return error_set(err, ERR_RETRY, "out of memory");
-	head.skipped = rows_were_skipped(&head, *res, sized);
-	if (!head.skipped && read_rows(lo, opt, *res, sized, b, &cut) != 0) {
-		batch_free(b);
-		return error_set(err, ERR_RETRY, "out of memory");
-	}
-	head.newest_xid = newest_xid(*res, head.view.xmax);
-	b->attached = true;
-	/* A claim by size does not tell of the rows beyond its bytes. */
-	b->full = cut || PQntuples(*res) - 1 >= limit || (sized && b->count > 0);
-	head.view.claimed = (int)b->count;
-	head.view.full = b->full;
-	if (b->count > 0)
-		head.view.last_id = b->slots[b->count - 1].ev.id;
-	b->backing = *res;
-	b->backing_free = clear_result;
-	*res = NULL;
-	*ret_head = head;
-	*ret_batch = b;
-	*ret_cut = cut;
-	return 0;
 }

@@ -56,37 +56,13 @@ struct claim_params {
 	int formats[CLAIM_PARAMS];
 };
 
-/* What the claim's first row tells of its snapshot. */
-struct claim_head {
-	struct ladder_view view;
-	int backend_pid;
-	uint64_t wal_insert_lsn; /* what the claim saw is durable once WAL is flushed up to here */
-	uint64_t wal_flush_lsn;
-	uint64_t newest_xid; /* of the writers of the rows that came; 0 = none came */
-	int64_t seen_rows, seen_last_id; /* what was there to be claimed */
-	bool skipped; /* of which somebody else has locked some: nothing was read, since later events of their keys would pass them */
-};
-
 /* Binds a claim's parameters; bytes is a row's share for claim, the batch's sum for claim_sized. bottom: start there, whatever the
  * ladder says. */
 void statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64_t bytes, const struct ladder *ladder, bool bottom,
                            const char *held_keys);
 
-/* Takes *res over (sets it to NULL) into a new batch, also when no row was claimed (count 0). *ret_cut says that a payload too
- * large for this kind of claim ended the batch: claim the next with claim_sized. */
-int statements_read_claim(const struct layout *layout, const struct statements_options *opt, PGresult **res, bool sized,
-                          int64_t limit,
-                          struct claim_head *ret_head, struct batch **ret_batch, bool *ret_cut, struct error *err)
-	__attribute__((warn_unused_result));
-
-/* The columns of an event of table t, as a claim has them but payloads of any size among them; statements_width() columns. A result
- * that begins with them, in binary, is read row by row, as the daemon reads what it publishes. */
+/* The columns of an event of table t, as a claim has them but payloads of any size among them: see claimed.h. */
 void statements_event_columns(struct buf *sql, const struct layout *layout, const struct statements_options *opt);
-int statements_width(const struct statements_options *opt);
-
-/* The slices point into res and into the arena. ERR_RETRY: memory is out. */
-int statements_read_event(const struct layout *layout, const struct statements_options *opt, const PGresult *res, int row,
-                          struct arena *arena, struct event *ret_event, struct error *err) __attribute__((warn_unused_result));
 
 /* Arrays in PostgreSQL's binary format of the count slots that batch_settle_begin() took. */
 void statements_tids(const struct batch *b, size_t count, struct buf *out);

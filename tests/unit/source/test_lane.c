@@ -70,15 +70,13 @@ claim_result(const char *pid, int rows)
 {
 	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
 	PGresAttDesc attrs[13];
-	char head[100];
+	char tail[100];
 
 	for (int i = 0; i < 13; i++)
 		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
 	PQsetResultAttrs(res, 13, attrs);
-	snprintf(head, sizeof(head), "-9223372036854775807 %s 100 0 0/20 0/10 %d %d", pid, rows, rows);
-	PQsetvalue(res, 0, 0, head, (int)strlen(head));
-	for (int row = 1; row <= rows; row++) {
-		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)row};
+	for (int row = 0; row < rows; row++) {
+		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)(row + 1)};
 
 		for (int col = 0; col < 13; col++)
 			PQsetvalue(res, row, col, NULL, -1);
@@ -86,6 +84,8 @@ claim_result(const char *pid, int rows)
 		PQsetvalue(res, row, 2, id, 6);
 		PQsetvalue(res, row, 3, id + 4, 4); /* the xid of its writer */
 	}
+	snprintf(tail, sizeof(tail), "-9223372036854775807 %s 100:100: 0/20 0/10 %d %d", pid, rows, rows);
+	PQsetvalue(res, rows, 0, tail, (int)strlen(tail));
 	return res;
 }
 
@@ -468,7 +468,7 @@ test_claim_without_sense(void)
 {
 	own();
 	turn(NULL, 5);
-	ANSWER(plain_result(), text_result("no head"));
+	ANSWER(plain_result(), text_result("no tail"));
 	TAP_INT(lost, 1);
 	CU_ASSERT_PTR_NULL(last.claimed);
 }

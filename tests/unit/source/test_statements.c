@@ -1,4 +1,4 @@
-/* test_statements.c - SQL for each kind of table, parameters, and batches made of fabricated results. */
+/* test_statements.c - SQL for each kind of table, and parameters. */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -301,253 +301,6 @@ test_park_arrays(void)
 	batch_free(b);
 }
 
-/* --- results --- */
-
-#define COLUMNS (OUT_EXTRA + 1)
-
-static PGresult *
-result_of(const char *head)
-{
-	PGresAttDesc attrs[COLUMNS];
-	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-
-	for (int i = 0; i < COLUMNS; i++)
-		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "c", .format = 1, .typlen = -1, .atttypmod = -1};
-	PQsetResultAttrs(res, COLUMNS, attrs);
-	for (int i = 0; i < COLUMNS; i++)
-		PQsetvalue(res, 0, i, NULL, -1);
-	if (head != NULL)
-		PQsetvalue(res, 0, OUT_HEAD, (char *)(uintptr_t)head, (int)strlen(head));
-	return res;
-}
-
-static void
-set(PGresult *res, int row, int col, const char *bytes, int len)
-{
-	PQsetvalue(res, row, col, (char *)(uintptr_t)bytes, len);
-}
-
-static void
-add_row(PGresult *res, int row)
-{
-	for (int i = 0; i < COLUMNS; i++)
-		set(res, row, i, NULL, -1);
-	set(res, row, OUT_ID, "\0\0\0\0\0\0\1\2", 8);
-	set(res, row, OUT_TID, "\0\1\0\2\0\3", 6);
-	set(res, row, OUT_XMIN, "\0\0\2\0", 4);
-}
-
-/* "@" stands for what was there to be claimed: decode() writes what fits the rows. */
-#define HEAD "-9223372036854775807 4711 1000 3 16/B374D848 A/00000001 @"
-
-static void
-write_seen(PGresult *res, int rows, int last_id)
-{
-	const char *head = PQgetvalue(res, 0, OUT_HEAD);
-	const char *at = strchr(head, '@');
-	char text[256];
-
-	if (at == NULL)
-		return;
-	snprintf(text, sizeof(text), "%.*s%d %d%s", (int)(at - head), head, rows, last_id, at + 1);
-	set(res, 0, OUT_HEAD, text, (int)strlen(text));
-}
-
-static int
-decode(PGresult **res, int64_t limit, struct claim_head *ret_head, struct batch **ret_b, bool *ret_cut)
-{
-	write_seen(*res, PQntuples(*res) - 1, PQntuples(*res) > 1 ? 258 : 0);
-	return statements_read_claim(&lo, &opt, res, false, limit, ret_head, ret_b, ret_cut, &err);
-}
-
-/* A row that somebody else has locked is there to be claimed, but does not come: in the middle, at the end, or all of them. */
-static void
-test_decode_skipped(void)
-{
-	static const struct {
-		int rows, seen, last;
-		bool sized, flag, skipped;
-	} cases[] = {
-		{2, 2, 258, false, false, false}, {2, 3, 258, false, false, true}, {2, 2, 257, false, false, true},
-		{0, 0, 0, false, false, false},   {0, 1, 258, false, false, true}, {2, 9, 999, true, false, false},
-		{2, 2, 258, true, true, true},    {0, 1, 258, true, false, true},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		PGresult *res = result_of(HEAD);
-		struct claim_head head;
-		struct batch *b;
-		bool cut;
-
-		for (int row = 1; row <= cases[i].rows; row++) {
-			add_row(res, row);
-			set(res, row, OUT_FLAG, cases[i].flag ? "\1" : "\0", 1);
-		}
-		write_seen(res, cases[i].seen, cases[i].last);
-		TAP_INT_FATAL(statements_read_claim(&lo, &opt, &res, cases[i].sized, 10, &head, &b, &cut, &err), 0);
-		TAP_INT(head.skipped, cases[i].skipped);
-		TAP_INT(b->count, cases[i].skipped ? 0 : cases[i].rows);
-		batch_free(b);
-	}
-}
-
-static void
-test_decode_head(void)
-{
-	struct claim_head head;
-	struct batch *b;
-	bool cut;
-	PGresult *res = result_of(HEAD " 2 1 0");
-
-	TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
-	CU_ASSERT_PTR_NULL(res);
-	CU_ASSERT(head.view.floor_id == LADDER_BOTTOM);
-	TAP_INT(head.backend_pid, 4711);
-	TAP_INT(head.view.xmax, 1000);
-	TAP_INT(head.view.open, 3);
-	TAP_INT(head.view.below[0], 2);
-	TAP_INT(head.view.below[1], 1);
-	TAP_INT(head.view.below[2], 0);
-	CU_ASSERT(head.wal_insert_lsn == UINT64_C(0x16B374D848));
-	CU_ASSERT(head.wal_flush_lsn == UINT64_C(0xA00000001));
-	TAP_INT(b->count, 0);
-	CU_ASSERT_FALSE(cut || b->full || head.view.full);
-	batch_free(b);
-}
-
-/* Which transaction wrote the newest of the rows, with the epoch that its 32 bits lack. */
-static void
-test_decode_xids(void)
-{
-	static const struct {
-		const char *head, *xids[2];
-		uint64_t newest;
-	} cases[] = {
-		{"0 4711 1000 3 0/1 0/1 @", {"\0\0\2\0", "\0\0\1\377"}, 512},
-		{"0 4711 4294967301 3 0/1 0/1 @", {"\0\0\0\3", "\0\0\0\3"}, UINT64_C(0x100000003)},
-		{"0 4711 4294967301 3 0/1 0/1 @", {"\0\0\0\12", "\377\377\377\376"}, UINT32_MAX - 1},
-		{"0 4711 8589934597 3 0/1 0/1 @", {"\0\0\0\12", "\0\0\0\12"}, UINT64_C(0x10000000a)},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		PGresult *res = result_of(cases[i].head);
-		struct claim_head head;
-		struct batch *b;
-		bool cut;
-
-		for (int row = 1; row <= 2; row++) {
-			add_row(res, row);
-			set(res, row, OUT_XMIN, cases[i].xids[row - 1], 4);
-		}
-		TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
-		CU_ASSERT(head.newest_xid == cases[i].newest);
-		batch_free(b);
-	}
-}
-
-static void
-test_decode_bad_heads(void)
-{
-	static const char *const heads[] = {NULL, "", "x", "1 2 3", "1 2 3 4 5 6"};
-	struct claim_head head;
-	struct batch *b = NULL;
-	bool cut;
-
-	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-		PGresult *res = result_of(heads[i]);
-
-		TAP_INT(decode(&res, 10, &head, &b, &cut), -1);
-		CU_ASSERT_PTR_NULL(b);
-		CU_ASSERT_PTR_NOT_NULL(res);
-		PQclear(res);
-	}
-}
-
-static void
-test_decode_row(void)
-{
-	struct claim_head head;
-	struct batch *b;
-	bool cut;
-	PGresult *res = result_of(HEAD);
-
-	opt.extra_count = 1;
-	add_row(res, 1);
-	set(res, 1, OUT_EVENT_ID, "\x01\x23\x45\x67\x89\xab\xcd\xef\x00\x11\x22\x33\x44\x55\xfe\xff", 16);
-	set(res, 1, OUT_TYPE, "order", 5);
-	set(res, 1, OUT_KEY, "k\xc3\xa4", 3);
-	set(res, 1, OUT_EVENT_TYPE, "", 0);
-	set(res, 1, OUT_PAYLOAD, "\1{\"a\": 1}", 9);
-	set(res, 1, OUT_CREATED, "\377\377\377\377\377\377\374\30", 8); /* 1 ms before 2000 */
-	set(res, 1, OUT_EXTRA, "acme", 4);
-	add_row(res, 2);
-	TAP_INT_FATAL(decode(&res, 2, &head, &b, &cut), 0);
-	TAP_INT_FATAL(b->count, 2);
-	CU_ASSERT_TRUE(b->full && head.view.full && b->attached);
-	TAP_INT(head.view.claimed, 2);
-	TAP_INT(head.view.last_id, 258);
-	const struct event *ev = &b->slots[0].ev;
-	TAP_INT(ev->id, 258);
-	CU_ASSERT(b->slots[0].tid == (UINT64_C(0x10002) << 16 | 3));
-	CU_ASSERT(slice_equal(ev->event_id, slice_from("01234567-89ab-cdef-0011-22334455feff")));
-	CU_ASSERT(slice_equal(ev->aggregate_type, slice_from("order")));
-	CU_ASSERT(slice_equal(ev->key, slice_from("k\xc3\xa4")));
-	CU_ASSERT(slice_equal(ev->event_type, slice_from("")));
-	CU_ASSERT(slice_equal(ev->payload, slice_from("{\"a\": 1}")));
-	CU_ASSERT_TRUE(slice_is_null(ev->headers) && slice_is_null(ev->topic));
-	TAP_INT(ev->created_at_ms, 946684799999);
-	CU_ASSERT(slice_equal(ev->extra[0], slice_from("acme")));
-	TAP_INT(b->bytes, 3 + 8);
-	ev = &b->slots[1].ev;
-	CU_ASSERT_TRUE(slice_is_null(ev->key) && slice_is_null(ev->payload) && slice_is_null(ev->event_id) && slice_is_null(ev->extra[0]));
-	TAP_INT(ev->created_at_ms, -1);
-	batch_free(b);
-}
-
-/* Only jsonb travels with a version byte; an empty bytea is not NULL. */
-static void
-test_decode_other_types(void)
-{
-	struct claim_head head;
-	struct batch *b;
-	bool cut;
-	PGresult *res = result_of(HEAD);
-
-	lo.columns[COL_PAYLOAD].type = TYPE_BYTEA;
-	lo.columns[COL_EVENT_ID].type = TYPE_TEXT;
-	add_row(res, 1);
-	set(res, 1, OUT_PAYLOAD, "", 0);
-	set(res, 1, OUT_EVENT_ID, "plain", 5);
-	TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
-	CU_ASSERT_FALSE(slice_is_null(b->slots[0].ev.payload));
-	TAP_INT(b->slots[0].ev.payload.len, 0);
-	CU_ASSERT(slice_equal(b->slots[0].ev.event_id, slice_from("plain")));
-	CU_ASSERT_FALSE(b->full);
-	batch_free(b);
-}
-
-static void
-test_decode_cut(void)
-{
-	struct claim_head head;
-	struct batch *b;
-	bool cut;
-
-	for (int large = 1; large <= 3; large++) {
-		PGresult *res = result_of(HEAD);
-
-		for (int row = 1; row <= 3; row++) {
-			add_row(res, row);
-			set(res, row, OUT_FLAG, row == large ? "\1" : "\0", 1);
-		}
-		TAP_INT_FATAL(decode(&res, 10, &head, &b, &cut), 0);
-		TAP_INT(b->count, large - 1);
-		CU_ASSERT_TRUE(cut && b->full && head.view.full);
-		TAP_INT(head.view.claimed, large - 1);
-		batch_free(b);
-	}
-}
-
 /* --- memory --- */
 
 static void
@@ -559,13 +312,6 @@ test_faults(void)
 	opt.extra_columns = extra;
 	opt.extra_count = 1;
 	for (long n = 1; reached; n++) {
-		struct batch *b = NULL;
-		struct claim_head head;
-		bool cut;
-		PGresult *res = result_of(HEAD);
-
-		add_row(res, 1);
-		set(res, 1, OUT_EVENT_ID, "0123456789abcdef", 16);
 		allocs = 0;
 		fails_at = n;
 		if (statements_make(&lo, &opt, &st, &err) == 0) {
@@ -575,12 +321,6 @@ test_faults(void)
 			statements_done(&st);
 		} else
 			TAP_INT(err.kind, ERR_RETRY);
-		if (decode(&res, 10, &head, &b, &cut) == 0) {
-			TAP_INT(b->count, 1);
-			CU_ASSERT_PTR_NULL(res);
-			batch_free(b);
-		} else
-			PQclear(res);
 		reached = allocs >= n;
 	}
 }
@@ -618,13 +358,6 @@ main(void)
 	tap_test("a claim's parameters", test_bind_claim);
 	tap_test("arrays of tids and ids", test_arrays);
 	tap_test("arrays of what is to be parked", test_park_arrays);
-	tap_test("a claim's head", test_decode_head);
-	tap_test("rows that could not be locked are noticed", test_decode_skipped);
-	tap_test("a claim tells the newest writer of its rows", test_decode_xids);
-	tap_test("bad heads", test_decode_bad_heads);
-	tap_test("a claim's rows", test_decode_row);
-	tap_test("other types", test_decode_other_types);
-	tap_test("cut by a large payload", test_decode_cut);
 	tap_test("each allocation fails once", test_faults);
 	tap_test("arrays without memory", test_arrays_without_memory);
 	return tap_run();
