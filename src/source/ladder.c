@@ -8,8 +8,8 @@ ladder_init(struct ladder *ld, int64_t now_us)
 {
 	memset(ld, 0, sizeof(*ld));
 	ld->through_id = LADDER_BOTTOM;
-	ld->mark_id = LADDER_BOTTOM;
-	ld->mark_us = now_us;
+	ld->aged_id = ld->seen_id = LADDER_BOTTOM;
+	ld->seen_us = now_us;
 	ld->look_next_us = now_us;
 }
 
@@ -70,13 +70,15 @@ make_room(struct ladder *ld)
 }
 
 static void
-add_rung(struct ladder *ld, const struct ladder_view *view)
+add_rung(struct ladder *ld, int64_t through_id, const struct ladder_view *view)
 {
-	if (ld->count > 0 && ld->rungs[ld->count - 1].from_id > ld->mark_id)
+	if (through_id == LADDER_BOTTOM || !complete_to(view, through_id))
+		return;
+	if (ld->count > 0 && ld->rungs[ld->count - 1].from_id > through_id)
 		return;
 	if (ld->count == LADDER_RUNGS)
 		make_room(ld);
-	ld->rungs[ld->count++] = (struct rung){.from_id = ld->mark_id + 1, .xmax = view->xmax, .open = view->open};
+	ld->rungs[ld->count++] = (struct rung){.from_id = through_id + 1, .xmax = view->xmax, .open = view->open};
 }
 
 void
@@ -84,15 +86,29 @@ ladder_learn(struct ladder *ld, const struct ladder_view *view, int64_t now_us)
 {
 	renew_rungs(ld, view);
 	drop_outgrown(ld);
-	if (now_us - ld->mark_us >= LADDER_RUNG_AGE_US) {
-		if (ld->mark_id != LADDER_BOTTOM && complete_to(view, ld->mark_id))
-			add_rung(ld, view);
-		drop_outgrown(ld);
-		ld->mark_id = ld->through_id;
-		ld->mark_us = now_us;
-	}
 	if (view->claimed > 0 && view->last_id > ld->through_id)
 		ld->through_id = view->last_id;
+	ladder_saw(ld, ld->through_id, now_us);
+	add_rung(ld, ld->through_id < ld->aged_id ? ld->through_id : ld->aged_id, view);
+	drop_outgrown(ld);
+	ld->full = view->full;
+}
+
+bool
+ladder_wants_end(const struct ladder *ld, int64_t now_us)
+{
+	return ld->full && now_us - ld->seen_us >= LADDER_RUNG_AGE_US;
+}
+
+void
+ladder_saw(struct ladder *ld, int64_t id, int64_t now_us)
+{
+	if (now_us - ld->seen_us < LADDER_RUNG_AGE_US)
+		return;
+	ld->aged_id = ld->seen_id;
+	if (id > ld->seen_id)
+		ld->seen_id = id;
+	ld->seen_us = now_us;
 }
 
 void
@@ -110,14 +126,12 @@ ladder_lower(struct ladder *ld, int64_t id)
 		break;
 	}
 	if (id == LADDER_BOTTOM) {
-		ld->through_id = ld->mark_id = LADDER_BOTTOM;
+		ld->through_id = LADDER_BOTTOM;
 		ld->count = 0;
 		return;
 	}
 	if (ld->through_id >= id)
 		ld->through_id = id - 1;
-	if (ld->mark_id >= id)
-		ld->mark_id = id - 1;
 }
 
 int64_t

@@ -13,7 +13,8 @@
  * read-only transactions do not enter (PostgreSQL documentation, "Transaction ID and Snapshot Information Functions").
  *
  * The rule cannot see an id drawn from the sequence well before its writer got an xid. LADDER_RUNG_AGE_US covers the usual
- * gap of microseconds; a look from the very bottom, at a bounded share of the time, finds the rest.
+ * gap of microseconds; a look from the very bottom, at a bounded share of the time, finds the rest. An id's age is how long ago it, or a
+ * higher one, was seen. So in a backlog, whose end was seen long before the claims get there, the floor follows each claim at once.
  */
 #ifndef PGOUTBOX_SOURCE_LADDER_H
 #define PGOUTBOX_SOURCE_LADDER_H
@@ -23,7 +24,7 @@
 
 #define LADDER_RUNGS 6
 #define LADDER_BOTTOM (INT64_MIN + 1) /* the lowest that SQL can write as a literal */
-#define LADDER_RUNG_AGE_US 50000    /* an id is this old before a rung is built on it, and up to twice that: so many rows' dead entries are walked over */
+#define LADDER_RUNG_AGE_US 100000   /* an id is this old before a rung is built on it, and up to twice that: so many rows' dead entries are walked over */
 #define LADDER_LOOK_MIN_US 250000   /* looks from the bottom are at least this far apart, */
 #define LADDER_LOOK_SHARE 19        /* and this many times their own duration: 5% of the time; */
 #define LADDER_LOOK_MAX_US 300000000 /* but one that was slow for other reasons puts the next off no further than that */
@@ -38,8 +39,10 @@ struct ladder {
 	struct rung rungs[LADDER_RUNGS]; /* oldest first; from_id and xmax ascend */
 	int count;
 	int64_t through_id; /* every visible row up to here was claimed: settled, under way, or passed by for a hold */
-	int64_t mark_id;    /* through_id as it was at mark_us: the next rung */
-	int64_t mark_us;
+	int64_t aged_id;    /* ids up to here are old enough to carry a rung */
+	int64_t seen_id;    /* the highest that was seen at seen_us: the next aged_id */
+	int64_t seen_us;
+	bool full;          /* the last claim met its limit */
 	int64_t look_next_us; /* when the next look from the bottom is due */
 };
 
@@ -58,6 +61,10 @@ void ladder_init(struct ladder *ld, int64_t now_us);
 
 /* Takes in what a claim saw. */
 void ladder_learn(struct ladder *ld, const struct ladder_view *view, int64_t now_us);
+
+/* In a backlog its end should be seen now and then: the row with that id is there. */
+bool ladder_wants_end(const struct ladder *ld, int64_t now_us);
+void ladder_saw(struct ladder *ld, int64_t id, int64_t now_us);
 
 /* The row id is, or may become, unsent again: no rung may stand above it. */
 void ladder_lower(struct ladder *ld, int64_t id);

@@ -24,7 +24,7 @@ struct lane {
 	int64_t limit;    /* its rows */
 	int64_t plain_us; /* what the last turn took whose claim did not start there */
 	struct batch *settling;
-	int settle_index, commit_index, parked_index, claim_index; /* in the round in flight; -1 = not in it */
+	int settle_index, commit_index, parked_index, end_index, claim_index; /* in the round in flight; -1 = not in it */
 	int sent; /* statements in the round so far */
 	int64_t spoke_us;
 	struct claim_params params;
@@ -155,6 +155,7 @@ on_ready(void *ctx)
 		session_prepare(l->session, "settle_tids", st->settle_tids);
 	session_prepare(l->session, "park", st->park);
 	session_prepare(l->session, "parked_keys", st->parked_keys);
+	session_prepare(l->session, "end", st->end);
 	session_execute(l->session, "parked_keys", 1, values, NULL, NULL);
 	session_round_send(l->session, clock_mono_us());
 }
@@ -270,6 +271,18 @@ add_commit(struct lane *l)
 	l->commit_index = l->sent++;
 }
 
+/* A statement that asks for nothing but the lane's number. */
+static int
+add_of_lane(struct lane *l, const char *name)
+{
+	char lane[16];
+	const char *values[1] = {lane};
+
+	snprintf(lane, sizeof(lane), "%d", l->number);
+	session_execute(l->session, name, 1, values, NULL, NULL);
+	return l->sent++;
+}
+
 static void
 add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 {
@@ -300,7 +313,7 @@ lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 	bool open_transaction = l->state == LANE_HOLDING;
 
 	move(l, LANE_TURNING);
-	l->settle_index = l->commit_index = l->parked_index = l->claim_index = -1;
+	l->settle_index = l->commit_index = l->parked_index = l->end_index = l->claim_index = -1;
 	l->sent = 0;
 	l->settling = turn->settle;
 	assert(turn->settle == NULL || batch_unsettled(turn->settle) > 0);
@@ -314,14 +327,10 @@ lane_turn(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 		add_commit(l);
 	} else if (open_transaction)
 		add_commit(l);
-	if (turn->read_parked) {
-		char lane[16];
-		const char *values[1] = {lane};
-
-		snprintf(lane, sizeof(lane), "%d", l->number);
-		session_execute(l->session, "parked_keys", 1, values, NULL, NULL);
-		l->parked_index = l->sent++;
-	}
+	if (turn->read_parked)
+		l->parked_index = add_of_lane(l, "parked_keys");
+	if (turn->claim_rows > 0 && ladder_wants_end(&l->ladder, now_us))
+		l->end_index = add_of_lane(l, "end");
 	if (turn->claim_rows > 0)
 		add_claim(l, turn, now_us);
 	if (l->sent == 0) {
@@ -438,6 +447,8 @@ turn_done(struct lane *l, struct round *r)
 		result.parked_read = true;
 		result.parked = r->results[l->parked_index];
 	}
+	if (l->end_index >= 0 && PQntuples(r->results[l->end_index]) == 1)
+		ladder_saw(&l->ladder, strtoll(PQgetvalue(r->results[l->end_index], 0, 0), NULL, 10), clock_mono_us());
 	if (l->claim_index >= 0 && read_claim(l, r, &result, &err) != 0) {
 		fail(l, &err);
 		return;

@@ -288,6 +288,18 @@ parked_keys_text(const struct layout *lo, bool block)
 	return buf_take(&sql);
 }
 
+/* Down the claim's index from its end, where a backlog's rows are alive. */
+static char *
+end_text(const struct layout *lo)
+{
+	struct buf sql = BUF_INIT;
+
+	buf_printf(&sql, "SELECT t.%s::bigint FROM %s t WHERE ", lo->columns[COL_ID].quoted, lo->relation);
+	statements_lane_condition(&sql, lo, "$1::int");
+	buf_printf(&sql, " ORDER BY t.%s DESC LIMIT 1", lo->columns[COL_ID].quoted);
+	return buf_take(&sql);
+}
+
 /* OFFSET 0 keeps each lane's look a walk down the index. Without it the planner may make a join of it which reads all that is
  * unsent, and where it was planned over an empty table it stays with that until the next ANALYZE. */
 static char *
@@ -314,11 +326,12 @@ statements_make(const struct layout *lo, const struct statements_options *opt, s
 		.lanes = lo->lanes,
 		.park = park_text(lo),
 		.parked_keys = parked_keys_text(lo, opt->block_parked_keys),
+		.end = end_text(lo),
 		.bell = bell_text(lo),
 	};
 
 	if (st.claim == NULL || st.claim_sized == NULL || (lo->tids_unique && st.settle_tids == NULL) || st.settle_ids == NULL ||
-	    st.park == NULL || st.parked_keys == NULL || st.bell == NULL) {
+	    st.park == NULL || st.parked_keys == NULL || st.end == NULL || st.bell == NULL) {
 		statements_done(&st);
 		return error_set(err, ERR_RETRY, "out of memory");
 	}
@@ -335,6 +348,7 @@ statements_done(struct statements *st)
 	free(st->settle_ids);
 	free(st->park);
 	free(st->parked_keys);
+	free(st->end);
 	free(st->bell);
 	*st = (struct statements){0};
 }

@@ -23,6 +23,7 @@ struct statements {
 	char *park;
 	char *parked_keys; /* keys of one lane that parked events hold back */
 	int lanes;         /* of the layout they were made from */
+	char *end;         /* the highest id that is unsent in a lane */
 	char *bell;        /* which of these lanes have something to claim */
 };
 

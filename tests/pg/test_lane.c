@@ -630,6 +630,18 @@ expect_bell_index(struct rig *rig)
 	free(plan);
 }
 
+/* From a backlog's end, where its rows are alive. */
+static void
+expect_end_index(struct rig *rig)
+{
+	char *plan = plan_of(rig, rig->statements.end, "0");
+
+	TAP_HAS(plan, "Index Scan Backward using outbox_events_lane1");
+	TAP_HAS(plan, "Index Cond: (((COALESCE(");
+	CU_ASSERT_PTR_NULL(strstr(plan, "Sort"));
+	free(plan);
+}
+
 static void
 test_plan(void)
 {
@@ -650,6 +662,7 @@ test_plan(void)
 		expect_index(&rig, rig.statements.claim);
 		expect_index(&rig, rig.statements.claim_sized);
 		expect_bell_index(&rig);
+		expect_end_index(&rig);
 	}
 }
 

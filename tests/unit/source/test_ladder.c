@@ -111,6 +111,16 @@ look(const struct model *m, const struct ladder *ld)
 	return v;
 }
 
+static int64_t
+last_unsent(const struct model *m)
+{
+	int64_t id = m->next_id - 1;
+
+	while (id > 0 && (!m->rows[id].visible || m->rows[id].settled))
+		id--;
+	return id;
+}
+
 /* Claims and settles; returns the number of visible unsent rows that lie below the floor, which must be none. */
 static int
 claim(struct model *m, struct ladder *ld, int limit)
@@ -137,6 +147,8 @@ claim(struct model *m, struct ladder *ld, int limit)
 	}
 	if (v.claimed == limit)
 		v.full = true;
+	if (ladder_wants_end(ld, m->now_us))
+		ladder_saw(ld, last_unsent(m), m->now_us);
 	ladder_learn(ld, &v, m->now_us);
 	return missed;
 }
@@ -218,10 +230,10 @@ test_rungs_are_old_enough(void)
 	struct ladder ld = two_rungs();
 
 	CU_ASSERT_EQUAL(ld.count, 2);
-	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 101);
-	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 301);
 	CU_ASSERT_EQUAL(ld.rungs[1].open, 2);
-	CU_ASSERT_EQUAL(ladder_hint(&ld), 201);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 301);
 }
 
 static void
@@ -232,8 +244,47 @@ test_a_rung_without_writers_replaces_those_below(void)
 
 	ladder_learn(&ld, &v, 460000);
 	CU_ASSERT_EQUAL(ld.count, 1);
-	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 301);
 	CU_ASSERT_EQUAL(ld.rungs[0].open, 0);
+}
+
+/* The end of a backlog is old when the claims get there: each of them leaves a rung, or its place. */
+static void
+test_in_a_backlog_the_floor_follows_at_once(void)
+{
+	struct ladder_view v = quiet_view(50, 3, 10, true);
+	struct ladder ld;
+	int64_t now_us = 0;
+
+	ladder_init(&ld, now_us);
+	ladder_learn(&ld, &v, now_us += 1000);
+	CU_ASSERT(!ladder_wants_end(&ld, now_us));
+	for (int i = 0; i < 2; i++) {
+		now_us += LADDER_RUNG_AGE_US;
+		CU_ASSERT(ladder_wants_end(&ld, now_us));
+		ladder_saw(&ld, 1000, now_us);
+		CU_ASSERT(!ladder_wants_end(&ld, now_us));
+		v.last_id += 10;
+		ladder_learn(&ld, &v, now_us);
+		CU_ASSERT_EQUAL(ladder_hint(&ld), i == 0 ? LADDER_BOTTOM : v.last_id + 1);
+	}
+	for (int i = 0; i < 4; i++) {
+		v.last_id += 10;
+		v.xmax++;
+		ladder_learn(&ld, &v, now_us += 10);
+		CU_ASSERT_EQUAL(ladder_hint(&ld), v.last_id + 1);
+		CU_ASSERT_EQUAL(ld.rungs[ld.count - 1].xmax, v.xmax);
+		CU_ASSERT_EQUAL(ld.rungs[ld.count - 1].open, 3);
+	}
+	/* what comes behind the end is young */
+	v.last_id = 1200;
+	ladder_learn(&ld, &v, now_us += 10);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 1001);
+	v = quiet_view(60, 0, 1300, false);
+	v.floor_id = 1001;
+	ladder_learn(&ld, &v, now_us += 10);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 1001);
+	CU_ASSERT(!ladder_wants_end(&ld, now_us + LADDER_RUNG_AGE_US));
 }
 
 /* While writers stay open, one more each time, a rung is built every 100 ids. */
@@ -243,7 +294,7 @@ many_rungs(int built)
 	struct ladder ld;
 
 	ladder_init(&ld, 0);
-	for (int i = 1; i <= built + 2; i++) {
+	for (int i = 1; i <= built + 1; i++) {
 		struct ladder_view v = quiet_view((uint64_t)(50 + i), i, 100 * i, true);
 
 		for (int k = 0; k < ld.count; k++)
@@ -279,7 +330,7 @@ static void
 test_a_cut_claim_renews_only_what_it_reached(void)
 {
 	struct ladder ld = two_rungs();
-	struct ladder_view v = quiet_view(90, 0, 120, true);
+	struct ladder_view v = quiet_view(90, 0, 220, true);
 
 	ladder_learn(&ld, &v, 460000);
 	CU_ASSERT_EQUAL(ld.count, 2);
@@ -287,20 +338,25 @@ test_a_cut_claim_renews_only_what_it_reached(void)
 	CU_ASSERT_EQUAL(ld.rungs[1].open, 2);
 	ladder_learn(&ld, &v, 900000);
 	CU_ASSERT_EQUAL(ld.count, 2);
-	CU_ASSERT_EQUAL(ladder_hint(&ld), 201);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 301);
 }
 
 static void
 test_lower_moves_every_rung_down(void)
 {
 	struct ladder ld = two_rungs();
+	struct ladder_view v;
 
-	ladder_lower(&ld, 150);
+	ladder_lower(&ld, 250);
 	CU_ASSERT_EQUAL(ld.count, 2);
-	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 101);
-	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 150);
-	CU_ASSERT(ld.through_id < 150);
-	CU_ASSERT(ld.mark_id < 150);
+	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 201);
+	CU_ASSERT_EQUAL(ld.rungs[1].from_id, 250);
+	CU_ASSERT(ld.through_id < 250);
+	/* nor does a rung come to stand above it before a claim has been there */
+	v = quiet_view(95, 0, 220, true);
+	v.below[0] = v.below[1] = 9;
+	ladder_learn(&ld, &v, 900000);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 250);
 	ladder_lower(&ld, 50);
 	CU_ASSERT_EQUAL(ld.count, 1);
 	CU_ASSERT_EQUAL(ld.rungs[0].from_id, 50);
@@ -337,6 +393,7 @@ main(void)
 	tap_test("no claim passes a visible row, in 150 histories", test_no_claim_passes_a_visible_row);
 	tap_test("the floor follows though writers stay open", test_floor_follows_though_writers_stay_open);
 	tap_test("rungs are built on ids of some age", test_rungs_are_old_enough);
+	tap_test("in a backlog the floor follows at once", test_in_a_backlog_the_floor_follows_at_once);
 	tap_test("a rung without writers replaces those below", test_a_rung_without_writers_replaces_those_below);
 	tap_test("rungs are spread over the ages", test_rungs_are_spread_over_the_ages);
 	tap_test("a cut claim renews only what it reached", test_a_cut_claim_renews_only_what_it_reached);

@@ -104,7 +104,7 @@ setup(void)
 
 	now_us = 5000000;
 	layout = (struct layout){.relation_oid = 4000000000U, .lanes = 4, .tids_unique = true};
-	st = (struct statements){text, text, text, text, text, text, .lanes = 4, .bell = text};
+	st = (struct statements){text, text, text, text, text, text, .lanes = 4, .end = text, .bell = text};
 	options = (struct statements_options){.batch_bytes = 1000, .batch_rows = 10};
 	owned = refused = turned = lost = 0;
 	last = (struct lane_result){0};
@@ -170,7 +170,7 @@ test_handshake(void)
 	ready();
 	/* the lock first; what is read after it cannot be changed by an earlier owner */
 	TAP_STR(buf_str(&sent), "SELECT pg_try_advisory_lock(-294967296, 2) SELECT lanes FROM pgoutbox.outbox WHERE relation = 4000000000 P:claim P:claim_sized P:settle_ids P:settle_tids P:park"
-	                              " P:parked_keys parked_keys/2 sync");
+	                              " P:parked_keys P:end parked_keys/2 sync");
 	TAP_INT(lane_state(l), LANE_OPENING);
 	ANSWER(text_result("t"), text_result("4"), text_result("k"));
 	TAP_INT(owned, 1);
@@ -278,6 +278,27 @@ test_turns(void)
 	TAP_STR(buf_str(&sent), "parked_keys/2 sync");
 	ANSWER(text_result("k"));
 	CU_ASSERT_TRUE(last.parked_read);
+}
+
+/* Where claims meet their limit the lane's last row is looked for now and then: its age is the age of all before it. */
+static void
+test_looks_for_a_backlogs_end(void)
+{
+	own();
+	claim(2, 2);
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "end"));
+	batch_free(last.claimed);
+	now_us += LADDER_RUNG_AGE_US;
+	turn(NULL, 2);
+	TAP_HAS(buf_str(&sent), "COMMIT end/2 BEGIN claim/2/2/");
+	ANSWER(plain_result(), text_result("900"), plain_result(), claim_result("4711", 1));
+	TAP_INT(l->ladder.seen_id, 900);
+	batch_free(last.claimed);
+	last.claimed = NULL;
+	/* that one met no limit */
+	now_us += LADDER_RUNG_AGE_US;
+	turn(NULL, 2);
+	CU_ASSERT_PTR_NULL(strstr(buf_str(&sent), "end"));
 }
 
 /* A settle is undone in memory whenever its commit was not seen, and what failed is named. */
@@ -483,6 +504,7 @@ main(void)
 	tap_test("refused where the number of lanes has changed", test_refused_lanes_changed);
 	tap_test("the hand-shake fails", test_handshake_fails);
 	tap_test("turns", test_turns);
+	tap_test("a backlog's end", test_looks_for_a_backlogs_end);
 	tap_test("failed turns", test_failed_turns);
 	tap_test("lost in a turn", test_lost_in_turn);
 	tap_test("the server process changed", test_process_changed);
