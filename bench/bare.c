@@ -23,8 +23,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/be.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/uuid.h"
 #include "bench/bare_run.h"
 #include "bench/say.h"
 #include "config/config.h"
@@ -116,20 +118,6 @@ start_producer(struct bare *b)
 	rd_kafka_queue_io_event_enable(rd_kafka_queue_get_main(b->rk), b->bell, &(uint64_t){1}, sizeof(uint64_t));
 }
 
-/* uuid_out()'s form. */
-static void
-write_uuid(const char *raw, char out[36])
-{
-	static const char hex[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*out++ = '-';
-		*out++ = hex[(unsigned char)raw[i] >> 4];
-		*out++ = hex[raw[i] & 15];
-	}
-}
-
 static rd_kafka_vu_t
 column(rd_kafka_vtype_t type, const PGresult *res, int row, int col, size_t skip)
 {
@@ -152,9 +140,9 @@ publish(const struct lane *l, const PGresult *res, int row)
 		column(RD_KAFKA_VTYPE_VALUE, res, row, OUT_PAYLOAD, 1),
 	};
 	rd_kafka_error_t *error;
-	char id[36];
+	char id[UUID_TEXT_LEN];
 
-	write_uuid(PQgetvalue(res, row, OUT_EVENT_ID), id);
+	uuid_text(PQgetvalue(res, row, OUT_EVENT_ID), id);
 	rd_kafka_header_add(headers, "id", 2, id, sizeof(id));
 	rd_kafka_header_add(headers, "type", 4, PQgetvalue(res, row, OUT_TYPE), PQgetlength(res, row, OUT_TYPE));
 	error = rd_kafka_produceva(l->bare->rk, parts, sizeof(parts) / sizeof(*parts));
@@ -272,15 +260,6 @@ on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	turn(l);
 }
 
-static int64_t
-id_of(const PGresult *res, int row)
-{
-	uint64_t id;
-
-	memcpy(&id, PQgetvalue(res, row, OUT_ID), sizeof(id));
-	return (int64_t)be64toh(id);
-}
-
 static void
 raise_floor(struct lane *l, int64_t last_id)
 {
@@ -310,7 +289,7 @@ take(struct lane *l, PGresult *res)
 	if (l->rows == 0)
 		return;
 	atomic_fetch_add(&counters->claimed_batches, 1);
-	raise_floor(l, id_of(res, l->rows - 1));
+	raise_floor(l, (int64_t)be64(PQgetvalue(res, l->rows - 1, OUT_ID)));
 	buf_reset(&l->tids);
 	statements_array_head(&l->tids, TID_OID, (size_t)l->rows, false);
 	for (int row = 0; row < l->rows; row++) {

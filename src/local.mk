@@ -61,6 +61,7 @@ libpgoutbox_a_SOURCES = \
 	src/base/arena.h \
 	src/base/backoff.c \
 	src/base/backoff.h \
+	src/base/be.h \
 	src/base/buf.c \
 	src/base/buf.h \
 	src/base/clock.c \
@@ -86,6 +87,7 @@ libpgoutbox_a_SOURCES = \
 	src/base/thread.h \
 	src/base/utf8.c \
 	src/base/utf8.h \
+	src/base/uuid.h \
 	src/base/watch.h \
 	src/base/worker.c \
 	src/base/worker.h \

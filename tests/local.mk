@@ -9,6 +9,7 @@ UNIT_TESTS = \
 	tests/unit/admin/test_script \
 	tests/unit/base/test_arena \
 	tests/unit/base/test_backoff \
+	tests/unit/base/test_be \
 	tests/unit/base/test_buf \
 	tests/unit/base/test_clock \
 	tests/unit/base/test_error \
@@ -21,6 +22,7 @@ UNIT_TESTS = \
 	tests/unit/base/test_sorter \
 	tests/unit/base/test_thread \
 	tests/unit/base/test_utf8 \
+	tests/unit/base/test_uuid \
 	tests/unit/base/test_worker \
 	tests/unit/chaos/test_plan \
 	tests/unit/config/test_check \

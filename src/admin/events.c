@@ -1,7 +1,6 @@
 /* events.c - in: a connection, a layout; out: the table's rows, one after the other. Knows no Kafka and no judgement. */
 #include "admin/events.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "admin/conn.h"
 #include "admin/topic_sql.h"
 #include "base/arena.h"
+#include "base/be.h"
 #include "source/claimed.h"
 #include "source/literal.h"
 #include "source/session.h"
@@ -221,23 +221,13 @@ make_text(const struct layout *lo, const struct statements_options *opt, const s
 static int64_t
 bigint_of(const PGresult *res, int col)
 {
-	uint64_t raw;
-
-	if (PQgetisnull(res, 0, col))
-		return -1;
-	memcpy(&raw, PQgetvalue(res, 0, col), sizeof(raw));
-	return (int64_t)be64toh(raw);
+	return PQgetisnull(res, 0, col) ? -1 : (int64_t)be64(PQgetvalue(res, 0, col));
 }
 
 static int32_t
 int_of(const PGresult *res, int col)
 {
-	uint32_t raw;
-
-	if (PQgetisnull(res, 0, col))
-		return -1;
-	memcpy(&raw, PQgetvalue(res, 0, col), sizeof(raw));
-	return (int32_t)be32toh(raw);
+	return PQgetisnull(res, 0, col) ? -1 : (int32_t)be32(PQgetvalue(res, 0, col));
 }
 
 /* 0: NULL; INT64_MAX: infinity, too. */

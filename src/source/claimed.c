@@ -1,33 +1,16 @@
 /* claimed.c - in: results of claims; out: batches, and what the claims' snapshots saw. */
 #include "source/claimed.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/be.h"
+#include "base/uuid.h"
 
 #define PG_EPOCH_MS 946684800000LL /* 2000-01-01 in Unix time */
 
 /* --- the last row --- */
-
-static uint64_t
-be64(const char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
-static uint32_t
-be32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
 
 static struct slice
 column(const PGresult *res, int row, int col)
@@ -89,29 +72,20 @@ read_tail(const PGresult *res, const struct ladder *ladder, struct claimed *ret_
 
 /* --- events --- */
 
-/* uuid_out()'s form. */
 static int
 read_event_id(const struct layout *lo, struct arena *arena, struct slice raw, struct slice *ret_text)
 {
-	static const char hex[] = "0123456789abcdef";
-	char *text, *p;
+	char *text;
 
 	if (lo->columns[COL_EVENT_ID].type != TYPE_UUID || raw.data == NULL) {
 		*ret_text = raw;
 		return 0;
 	}
-	text = p = arena_alloc(arena, 36);
+	text = arena_alloc(arena, UUID_TEXT_LEN);
 	if (text == NULL)
 		return -1;
-	for (size_t i = 0; i < 16; i++) {
-		unsigned char c = (unsigned char)raw.data[i];
-
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		*p++ = hex[c >> 4];
-		*p++ = hex[c & 15];
-	}
-	*ret_text = (struct slice){text, 36};
+	uuid_text(raw.data, text);
+	*ret_text = (struct slice){text, UUID_TEXT_LEN};
 	return 0;
 }
 
