@@ -409,6 +409,9 @@ step_holding(struct pipe *p, int64_t now_us)
 	}
 	if (b == NULL || batch_reported(b)) {
 		struct batch *settle = b != NULL && batch_unsettled(b) > 0 ? b : NULL;
+
+		/* Where events come there may be others by now, which need not wait for the bell. */
+		p->rung |= b != NULL && b->counts[EV_ACKED] > 0 && !b->probe;
 		/* Refused events wait out their pause first: a claim now would bring them at once. And what is stranded is settled before
 		 * anything that waits for it is claimed. */
 		bool claim = look_after_stranded(p, now_us) == NULL && (b == NULL || b->counts[EV_REFUSED] == 0) && may_claim(p, now_us);

@@ -71,7 +71,7 @@ test_full_ack(void)
 	TAP_INT(world.flying_count, ROWS_MIN);
 	TAP_INT(world.lane.state, LANE_HOLDING);
 	report_all(SEND_OK);
-	/* settle and the next claim in one turn, for the claim met its limit */
+	/* settle and the next claim in one turn */
 	TAP_INT(world.lane.state, LANE_TURNING);
 	CU_ASSERT_PTR_NOT_NULL(world.lane.turn.settle);
 	TAP_INT(world.lane.turn.claim_rows, 2 * ROWS_MIN);
@@ -79,6 +79,12 @@ test_full_ack(void)
 	TAP_INT(unsent(), 10);
 	TAP_INT(world.flying_count, 10);
 	report_all(SEND_OK);
+	/* also where the claim met no limit: there may be more by now */
+	CU_ASSERT_PTR_NOT_NULL(world.lane.turn.settle);
+	TAP_INT(world.lane.turn.claim_rows, 4 * ROWS_MIN);
+	lane_answers();
+	/* nothing: from here on the bell is asked */
+	TAP_INT(world.lane.state, LANE_TURNING);
 	TAP_INT(world.lane.turn.claim_rows, 0);
 	lane_answers();
 	TAP_INT(world.lane.state, LANE_IDLE);
@@ -768,7 +774,7 @@ poisoned_in_the_middle(enum poison_policy poison, enum fate fate)
 	insert(1, FATE_GOOD);
 	lane_answers();
 	report_all(SEND_OK);
-	lane_answers();
+	settle_down();
 }
 
 static void
