@@ -84,6 +84,9 @@ add_rung(struct ladder *ld, int64_t through_id, const struct ladder_view *view)
 void
 ladder_learn(struct ladder *ld, const struct ladder_view *view, int64_t now_us)
 {
+	/* It was lowered while the claim was under way, which began above: what lies between was not looked at. */
+	if (view->floor_id - 1 > ld->through_id)
+		return;
 	renew_rungs(ld, view);
 	drop_outgrown(ld);
 	if (view->claimed > 0 && view->last_id > ld->through_id)

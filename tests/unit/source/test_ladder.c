@@ -368,6 +368,24 @@ test_lower_moves_every_rung_down(void)
 	CU_ASSERT_EQUAL(ladder_hint(&ld), LADDER_BOTTOM);
 }
 
+/* The claim under way saw nothing of what became unsent again below its floor. */
+static void
+test_lowered_during_a_claim(void)
+{
+	struct ladder ld = two_rungs();
+	struct ladder_view v = quiet_view(90, 0, 500, false);
+
+	ld.aged_id = 1000;
+	v.floor_id = 301;
+	ladder_lower(&ld, 250);
+	ladder_learn(&ld, &v, 460000);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 250);
+	/* the next one begins there */
+	v.floor_id = 201;
+	ladder_learn(&ld, &v, 470000);
+	CU_ASSERT_EQUAL(ladder_hint(&ld), 501);
+}
+
 static void
 test_looks_take_a_share_of_the_time(void)
 {
@@ -398,6 +416,7 @@ main(void)
 	tap_test("rungs are spread over the ages", test_rungs_are_spread_over_the_ages);
 	tap_test("a cut claim renews only what it reached", test_a_cut_claim_renews_only_what_it_reached);
 	tap_test("lower moves every rung down", test_lower_moves_every_rung_down);
+	tap_test("lowered while a claim is under way", test_lowered_during_a_claim);
 	tap_test("looks from the bottom take a share of the time", test_looks_take_a_share_of_the_time);
 	return tap_run();
 }
