@@ -19,7 +19,8 @@ struct lane {
 	enum lane_state state;
 	struct ladder ladder;
 	bool sized;       /* the last claim met a large payload: count bytes */
-	bool from_bottom; /* the claim in flight starts there */
+	bool by_size;     /* the claim in flight counts them */
+	bool from_bottom; /* it starts there */
 	bool probing;     /* it starts where the turn said */
 	int64_t limit;    /* its rows */
 	int64_t plain_us; /* what the last turn took whose claim did not start there */
@@ -288,11 +289,14 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 {
 	struct claim_params *p = &l->params;
 	const struct statements_options *options = l->shared->options;
-	int64_t bytes = l->sized ? options->batch_bytes : options->batch_bytes / options->batch_rows;
+	int64_t bytes;
 	/* A rung that always holds. */
 	struct ladder probe = {.count = 1, .rungs = {{.from_id = turn->probe_from, .xmax = 1, .open = 0}}};
 
 	l->probing = turn->probe;
+	/* A probe has to bring its event, and the first row of a claim by size always comes. */
+	l->by_size = l->sized || l->probing;
+	bytes = l->by_size ? options->batch_bytes : options->batch_bytes / options->batch_rows;
 	l->from_bottom = !turn->probe && ladder_look_due(&l->ladder, now_us);
 	l->limit = turn->claim_rows;
 	statements_bind_claim(p, l->number, turn->claim_rows, bytes, turn->probe ? &probe : &l->ladder, l->from_bottom,
@@ -302,7 +306,7 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 		session_spoil(l->session);
 	session_query(l->session, "BEGIN");
 	l->sent++;
-	session_execute_binary(l->session, l->sized ? "claim_sized" : "claim", CLAIM_PARAMS, p->values, p->lengths, p->formats);
+	session_execute_binary(l->session, l->by_size ? "claim_sized" : "claim", CLAIM_PARAMS, p->values, p->lengths, p->formats);
 	l->claim_index = l->sent++;
 	FAILPOINT(claim_due);
 }
@@ -378,7 +382,7 @@ look_us(const struct lane *l, int64_t elapsed_us)
 static int
 read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, struct error *err)
 {
-	struct claimed_how how = {l->shared->layout, l->shared->options, &l->ladder, l->sized, l->limit};
+	struct claimed_how how = {l->shared->layout, l->shared->options, &l->ladder, l->by_size, l->limit};
 	struct claimed c;
 	struct batch *b;
 	int64_t now_us = clock_mono_us();
@@ -396,15 +400,17 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 		ret_result->blocked = true;
 		return 0;
 	}
-	l->sized = c.cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
+	if (!l->probing)
+		l->sized = c.cut || (l->sized && b->bytes > (size_t)l->shared->options->batch_bytes / 2);
 	b->claimed_us = now_us;
 	b->probe = l->probing;
 	if (!l->probing)
 		ladder_learn(&l->ladder, &c.view, now_us);
-	if (l->from_bottom)
-		ladder_looked(&l->ladder, look_us(l, r->elapsed_us), now_us);
-	else if (!l->probing)
+	if (!l->from_bottom && !l->probing)
 		l->plain_us = r->elapsed_us;
+	/* Where the first row was too large to come the look is not over: the next claim begins there again, by size. */
+	if (l->from_bottom && !(c.cut && b->count == 0))
+		ladder_looked(&l->ladder, look_us(l, r->elapsed_us), now_us);
 	ret_result->from_bottom = l->from_bottom;
 	ret_result->looked_everywhere = l->from_bottom && !c.view.full;
 	ret_result->wal_insert_lsn = c.wal_insert_lsn;

@@ -541,6 +541,54 @@ test_ids_drawn_long_before(void)
 	TAP_INT(rig.batch->slots[0].ev.id, 1);
 }
 
+/* A lane whose floor is above row 1, which comes now and is too large for a plain claim. */
+static void
+begin_above_large_row(struct rig *rig)
+{
+	rig->options.batch_bytes = 65536;
+	rig->options.batch_rows = 10;
+	sandbox_exec(rig->sb->db, "SELECT nextval(pg_get_serial_sequence('outbox_events', 'id'))"); /* 1 */
+	insert(rig->sb->db, 20, "k");
+	open_lane(rig);
+	relay_all(rig, 3);
+	CU_ASSERT(lane_hint(rig->lane) > 1);
+	sandbox_exec(rig->sb->db, "INSERT INTO outbox_events (id, aggregate_type, aggregate_id, event_type, payload) OVERRIDING SYSTEM VALUE"
+	                          " SELECT 1, 't', 'early', 'e', to_jsonb(string_agg(md5(i::text), '')) FROM generate_series(1, 800) i");
+	postpone_look(rig);
+}
+
+/* The look from the bottom that met it is not over: the next claim begins there again, and brings it. */
+static void
+test_large_row_below_the_floor(void)
+{
+	RIG(rig, sb, false);
+
+	begin_above_large_row(&rig);
+	lane_look_everywhere(rig.lane);
+	turn(&rig, NULL, 10, NULL);
+	CU_ASSERT_TRUE(rig.batch == NULL && rig.last.more);
+	turn(&rig, NULL, 10, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+	TAP_INT(rig.batch->slots[0].ev.id, 1);
+}
+
+/* A probe that came back empty would let the events behind it pass. */
+static void
+test_probe_brings_a_large_row(void)
+{
+	RIG(rig, sb, false);
+	struct lane_turn probe = {.claim_rows = 10, .probe = true, .probe_from = 1};
+	int turned;
+
+	begin_above_large_row(&rig);
+	turned = rig.turned;
+	lane_turn(rig.lane, &probe, clock_mono_us());
+	wait_for(&rig, &rig.turned, turned);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.batch);
+	TAP_INT(rig.batch->slots[0].ev.id, 1);
+	CU_ASSERT_TRUE(rig.batch->probe);
+}
+
 /* --- the plan --- */
 
 struct explained {
@@ -798,6 +846,8 @@ main(void)
 	tap_test("a straggler is found by the next claim", test_straggler);
 	tap_test("rows that somebody else has locked", test_locked_rows);
 	tap_test("ids drawn long before their insert", test_ids_drawn_long_before);
+	tap_test("a large row below the floor", test_large_row_below_the_floor);
+	tap_test("a probe brings a large row", test_probe_brings_a_large_row);
 	tap_test("the plans of the claim and of the bell", test_plan);
 	tap_test("a terminated session", test_terminated);
 	tap_test("one owner a lane", test_one_owner);
