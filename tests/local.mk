@@ -335,6 +335,7 @@ EXTRA_DIST += \
 	tests/support/tls.sh \
 	tests/support/workshop.sh \
 	tests/unit/config/bad \
+	tests/unit/failing_alloc.h \
 	tests/unit/relay/test_pipe_world.h \
 	tests/unit/relay/test_relay_world.h \
 	tests/unit/source/session_stand_in.h \

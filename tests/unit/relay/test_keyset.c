@@ -3,13 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long fails_at, allocs;
-
-static inline void *
-try_malloc(size_t size)
-{
-	return ++allocs == fails_at ? NULL : malloc(size);
-}
+#include "unit/failing_alloc.h"
 
 #define malloc(size) try_malloc(size)
 #include "relay/keyset.c"

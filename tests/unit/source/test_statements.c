@@ -3,31 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-static long fails_at, allocs;
-
-static inline bool
-alloc_fails(void)
-{
-	return ++allocs == fails_at;
-}
-
-static inline void *
-try_malloc(size_t size)
-{
-	return alloc_fails() ? NULL : malloc(size);
-}
-
-static inline void *
-try_calloc(size_t count, size_t size)
-{
-	return alloc_fails() ? NULL : calloc(count, size);
-}
-
-static inline void *
-try_realloc(void *p, size_t size)
-{
-	return alloc_fails() ? NULL : realloc(p, size);
-}
+#include "unit/failing_alloc.h"
 
 #define malloc(size) try_malloc(size)
 #define calloc(count, size) try_calloc(count, size)
