@@ -24,4 +24,13 @@ be32(const char *p)
 	return be32toh(v);
 }
 
+static inline uint16_t
+be16(const char *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be16toh(v);
+}
+
 #endif

@@ -12,16 +12,6 @@
 
 /* --- the last row --- */
 
-static struct slice
-column(const PGresult *res, int row, int col)
-{
-	int len = PQgetlength(res, row, col);
-
-	if (len == 0 && PQgetisnull(res, row, col))
-		return SLICE_NULL;
-	return (struct slice){PQgetvalue(res, row, col), (size_t)len};
-}
-
 /* "xmin:xmax:xid,xid,...", as pg_snapshot_out() writes it; false when it is not that. *ret_end: what follows it. */
 static bool
 read_snapshot(const char *text, const struct ladder *ladder, struct ladder_view *view, const char **ret_end)
@@ -71,6 +61,16 @@ read_tail(const PGresult *res, const struct ladder *ladder, struct claimed *ret_
 }
 
 /* --- events --- */
+
+static struct slice
+column(const PGresult *res, int row, int col)
+{
+	int len = PQgetlength(res, row, col);
+
+	if (len == 0 && PQgetisnull(res, row, col))
+		return SLICE_NULL;
+	return (struct slice){PQgetvalue(res, row, col), (size_t)len};
+}
 
 static int
 read_event_id(const struct layout *lo, struct arena *arena, struct slice raw, struct slice *ret_text)
@@ -125,7 +125,7 @@ read_event(const struct layout *lo, const struct statements_options *opt, const 
 
 int
 claimed_read_event(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row,
-                      struct arena *arena, struct event *ret_event, struct error *err)
+                   struct arena *arena, struct event *ret_event, struct error *err)
 {
 	struct event ev = {.id = 0};
 
@@ -139,10 +139,9 @@ static int
 read_row(const struct layout *lo, const struct statements_options *opt, const PGresult *res, int row, struct batch *b)
 {
 	struct slot *slot = batch_add(b);
-	const unsigned char *tid = (const unsigned char *)PQgetvalue(res, row, OUT_TID);
-	uint32_t block = (uint32_t)tid[0] << 24 | (uint32_t)tid[1] << 16 | (uint32_t)tid[2] << 8 | tid[3];
+	const char *tid = PQgetvalue(res, row, OUT_TID);
 
-	slot->tid = (uint64_t)block << 16 | (uint64_t)tid[4] << 8 | tid[5];
+	slot->tid = (uint64_t)be32(tid) << 16 | be16(tid + 4);
 	if (read_event(lo, opt, res, row, &b->arena, &slot->ev) != 0)
 		return -1;
 	b->bytes += slot->ev.key.len + slot->ev.payload.len;

@@ -1,4 +1,4 @@
-/* failing_alloc.h - allocations of which the one with the number fails_at fails. A test defines malloc() and the others as these
+/* failing_alloc.h - allocations of which the one with the number fails_at fails; 0: none. A test defines malloc() and the others as these
  * around the C files that it includes.
  */
 #ifndef PGOUTBOX_TESTS_UNIT_FAILING_ALLOC_H

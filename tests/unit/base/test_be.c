@@ -12,6 +12,7 @@ test_unaligned(void)
 	CU_ASSERT_EQUAL(be64(bytes + 1), 0xff01020304050680U);
 	CU_ASSERT_EQUAL(be32(bytes), 0x7fff0102U);
 	CU_ASSERT_EQUAL(be32(bytes + 5), 0x04050680U);
+	CU_ASSERT_EQUAL(be16(bytes + 7), 0x0680U);
 }
 
 int

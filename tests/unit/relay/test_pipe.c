@@ -1584,10 +1584,10 @@ test_faults(void)
 	for (; reached && n < 2000; n++) {
 		world_begin(POISON_BLOCK_KEY, 1000, 5);
 		pipe_take(world.pipe);
-		world_alloc_fails_at = n + world_allocs;
+		fails_at = n + allocs;
 		faulty_run();
-		reached = world_allocs >= world_alloc_fails_at;
-		world_alloc_fails_at = 0;
+		reached = allocs >= fails_at;
+		fails_at = 0;
 		calm_down();
 		world_end();
 	}
@@ -1602,7 +1602,7 @@ test_no_memory_for_a_pipe(void)
 
 	world_begin(POISON_BLOCK_KEY, 10, 1);
 	pipe_free(world.pipe);
-	world_alloc_fails_at = world_allocs + 1;
+	fails_at = allocs + 1;
 	CU_ASSERT_PTR_NULL(pipe_new(&world.shared, 3, &err));
 	TAP_INT(err.kind, ERR_FATAL);
 }

@@ -11,37 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Allocations of everything that the pipe rests on: the n-th of them fails. */
-static long world_alloc_fails_at; /* 0 = none */
-static long world_allocs;
+#include "unit/failing_alloc.h"
 
-static inline bool
-alloc_fails(void)
-{
-	return ++world_allocs == world_alloc_fails_at;
-}
-
-static inline void *
-world_malloc(size_t size)
-{
-	return alloc_fails() ? NULL : malloc(size);
-}
-
-static inline void *
-world_calloc(size_t count, size_t size)
-{
-	return alloc_fails() ? NULL : calloc(count, size);
-}
-
-static inline void *
-world_realloc(void *p, size_t size)
-{
-	return alloc_fails() ? NULL : realloc(p, size);
-}
-
-#define malloc(size) world_malloc(size)
-#define calloc(count, size) world_calloc(count, size)
-#define realloc(p, size) world_realloc(p, size)
+/* Allocations of everything that the pipe rests on. */
+#define malloc(size) try_malloc(size)
+#define calloc(count, size) try_calloc(count, size)
+#define realloc(p, size) try_realloc(p, size)
 #include "base/arena.c"
 #include "base/buf.c"
 #include "model/batch.c"
@@ -694,13 +669,13 @@ execute_settle(struct lane *l)
 static void
 execute_claim(struct lane *l)
 {
-	long fails_at = world_alloc_fails_at;
+	long failing = fails_at;
 	struct batch *b;
 	int64_t id = l->turn.probe ? l->turn.probe_from : l->look_everywhere ? 1 : l->floor;
 
 	if (id < 1)
 		id = 1;
-	world_alloc_fails_at = 0;
+	fails_at = 0;
 	b = batch_new((size_t)l->turn.claim_rows);
 	l->result.from_bottom = l->look_everywhere;
 	l->look_everywhere = false;
@@ -713,7 +688,7 @@ execute_claim(struct lane *l)
 		slot = batch_add(b);
 		slot->ev = (struct event){.id = id, .key = slice_from(key_names[row->key]), .payload = slice_from("x"), .created_at_ms = 1};
 	}
-	world_alloc_fails_at = fails_at;
+	fails_at = failing;
 	b->full = b->count == (size_t)l->turn.claim_rows;
 	b->probe = l->turn.probe;
 	l->result.more = b->full && !b->probe;
@@ -959,7 +934,7 @@ world_begin(enum poison_policy poison, int64_t batch_rows, unsigned seed)
 	struct error err;
 
 	memset(&world, 0, sizeof(world));
-	world_alloc_fails_at = world_allocs = 0;
+	fails_at = allocs = 0;
 	world.now_us = 1000000;
 	world.refused_topic = -1;
 	world.seed = seed;

@@ -2,15 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long allocs, fails_at;
+#include "unit/failing_alloc.h"
 
-static void *
-failing_malloc(size_t size)
-{
-	return ++allocs == fails_at ? NULL : malloc(size);
-}
-
-#define malloc(size) failing_malloc(size)
+#define malloc(size) try_malloc(size)
 #include "relay/keyset.c"
 #undef malloc
 #include "relay/stranded.c"

@@ -280,7 +280,7 @@ test_turns(void)
 	CU_ASSERT_TRUE(last.parked_read);
 }
 
-/* Where claims meet their limit the lane's last row is looked for now and then: its age is the age of all before it. */
+/* Where claims meet their limit the lane's last row is looked for: its age is the age of all before it. */
 static void
 test_looks_for_a_backlogs_end(void)
 {
