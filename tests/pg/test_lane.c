@@ -101,6 +101,31 @@ test_order_and_limit(void)
 	sandbox_exec(sb.db, "SELECT FROM outbox_events WHERE id = 5 FOR UPDATE");
 }
 
+/* Promise 6: what a writer committed with synchronous_commit = off a claim sees before it is on disk, and says so. Somebody else's flush
+ * may come in between, but not each time. */
+static void
+test_tells_of_unflushed_wal(void)
+{
+	RIG(rig, sb, false);
+	bool told = false;
+
+	open_lane(&rig);
+	sandbox_exec(sb.db, "SET synchronous_commit = off");
+	for (int i = 0; i < 50 && !told; i++) {
+		struct batch *b;
+
+		insert(sb.db, 1, "k");
+		turn(&rig, NULL, 100, NULL);
+		b = take(&rig);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+		told = rig.last.wal_insert_lsn > rig.last.wal_flush_lsn;
+		ack(b);
+		turn(&rig, b, 0, NULL);
+		batch_free(b);
+	}
+	CU_ASSERT_TRUE(told);
+}
+
 static void
 test_held_keys(void)
 {
@@ -832,6 +857,7 @@ main(void)
 {
 	tap_suite("lane on PostgreSQL");
 	tap_test("order, limit, contents, locks", test_order_and_limit);
+	tap_test("WAL that is not flushed", test_tells_of_unflushed_wal);
 	tap_test("held keys, and NULL keys", test_held_keys);
 	tap_test("byte limit", test_byte_limit);
 	tap_test("settle by id", test_settle_by_id);
