@@ -51,8 +51,8 @@ read_tail(const PGresult *res, const struct ladder *ladder, struct claimed *ret_
 
 	if (sscanf(text, "%" SCNd64 " %d %n", &c.view.floor_id, &c.backend_pid, &used) != 2 ||
 	    !read_snapshot(text + used, ladder, &c.view, &text) ||
-	    sscanf(text, " %" SCNx32 "/%" SCNx32 " %" SCNx32 "/%" SCNx32 " %" SCNd64 " %" SCNd64, &insert_hi, &insert_lo, &flush_hi,
-	           &flush_lo, &c.seen_rows, &c.seen_last_id) != 6)
+	    sscanf(text, " %" SCNx32 "/%" SCNx32 " %" SCNx32 "/%" SCNx32 " %" SCNd64, &insert_hi, &insert_lo, &flush_hi, &flush_lo,
+	           &c.seen_rows) != 5)
 		return error_set(err, ERR_FATAL, "the claim's last row is not as expected");
 	c.wal_insert_lsn = (uint64_t)insert_hi << 32 | insert_lo;
 	c.wal_flush_lsn = (uint64_t)flush_hi << 32 | flush_lo;
@@ -164,44 +164,31 @@ full_xid(uint32_t xid, uint64_t snapshot_xmax)
 	return full < snapshot_xmax || full <= UINT32_MAX ? full : full - UINT32_MAX - 1;
 }
 
-static uint64_t
-newest_xid(const PGresult *res, uint64_t snapshot_xmax)
-{
-	uint64_t newest = 0;
-
-	for (int row = 0; row < PQntuples(res) - 1; row++) {
-		uint64_t xid = full_xid(be32(PQgetvalue(res, row, OUT_XMIN)), snapshot_xmax);
-
-		if (xid > newest)
-			newest = xid;
-	}
-	return newest;
-}
-
-/* Whether rows were there that the claim could not lock. */
+/* Whether rows were there that a claim by size could not lock; a plain one then fails. */
 static bool
 rows_were_skipped(const struct claimed *c, const PGresult *res, bool sized)
 {
-	int rows = PQntuples(res) - 1;
-
-	if (rows == 0)
+	if (PQntuples(res) == 1)
 		return c->seen_rows > 0;
-	if (sized)
-		return PQgetvalue(res, 0, OUT_FLAG)[0] != 0;
-	return rows != c->seen_rows || (int64_t)be64(PQgetvalue(res, rows - 1, OUT_ID)) != c->seen_last_id;
+	return sized && PQgetisnull(res, 0, OUT_TID);
 }
 
 /* Rows up to the first that came without its payload because that is large. */
 static int
-read_rows(const struct claimed_how *how, const PGresult *res, struct batch *b, bool *ret_cut)
+read_rows(const struct claimed_how *how, const PGresult *res, struct claimed *c)
 {
 	for (int row = 0; row < PQntuples(res) - 1; row++) {
-		if (!how->sized && !PQgetisnull(res, row, OUT_FLAG) && PQgetvalue(res, row, OUT_FLAG)[0] != 0) {
-			*ret_cut = true;
+		uint64_t xid;
+
+		if (PQgetisnull(res, row, OUT_TID)) {
+			c->cut = true;
 			return 0;
 		}
-		if (read_row(how->layout, how->options, res, row, b) != 0)
+		if (read_row(how->layout, how->options, res, row, c->batch) != 0)
 			return -1;
+		xid = full_xid(be32(PQgetvalue(res, row, OUT_XMIN)), c->view.xmax);
+		if (xid > c->newest_xid)
+			c->newest_xid = xid;
 	}
 	return 0;
 }
@@ -218,11 +205,10 @@ claimed_read(const struct claimed_how *how, PGresult **res, struct claimed *ret_
 	if (b == NULL)
 		return error_set(err, ERR_RETRY, "out of memory");
 	c.skipped = rows_were_skipped(&c, *res, how->sized);
-	if (!c.skipped && read_rows(how, *res, b, &c.cut) != 0) {
+	if (!c.skipped && read_rows(how, *res, &c) != 0) {
 		batch_free(b);
 		return error_set(err, ERR_RETRY, "out of memory");
 	}
-	c.newest_xid = newest_xid(*res, c.view.xmax);
 	b->attached = true;
 	/* A claim by size does not tell of the rows beyond its bytes. */
 	b->full = c.cut || PQntuples(*res) - 1 >= how->limit || (how->sized && b->count > 0);

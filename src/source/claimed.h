@@ -13,18 +13,17 @@
 #include "source/layout.h"
 #include "source/statements.h"
 
-/* Columns of a claim's result, in the order of statements.c. All rows but the last are events. */
+/* Columns of a claim's result, in the order of statements.c. All rows but the last are events; in that only OUT_TAIL is not NULL. */
 enum {
-	OUT_TAIL, /* text, in the last row alone */
+	OUT_TID, /* NULL: the payload is large and did not come; of claim_sized: rows were skipped */
 	OUT_ID,
-	OUT_TID,
 	OUT_XMIN,
 	OUT_EVENT_ID,
 	OUT_TYPE,
 	OUT_KEY,
+	OUT_TAIL = OUT_KEY, /* the same place, in the last row: text */
 	OUT_EVENT_TYPE,
 	OUT_PAYLOAD,
-	OUT_FLAG, /* claim: the payload is large and did not come; claim_sized: rows were skipped */
 	OUT_HEADERS,
 	OUT_TOPIC,
 	OUT_CREATED,
@@ -43,13 +42,14 @@ struct claimed_how {
 struct claimed {
 	struct batch *batch; /* also where no row came: count 0 */
 	bool cut;     /* a payload too large for this kind of claim ended the batch: claim the next with claim_sized */
-	bool skipped; /* somebody else has locked some of what was there: nothing was read, since later events of their keys would pass them */
+	bool skipped; /* by a claim by size: somebody else has locked some of what was there. Nothing was read, since later events of their
+	               * keys would pass them */
 	struct ladder_view view;
 	int backend_pid;
 	uint64_t wal_insert_lsn; /* what the claim saw is durable once WAL is flushed up to here */
 	uint64_t wal_flush_lsn;
 	uint64_t newest_xid; /* of the writers of the rows that came; 0 = none came */
-	int64_t seen_rows, seen_last_id; /* what was there to be claimed */
+	int64_t seen_rows; /* by a claim by size: what was there to be claimed; 0 of a plain one */
 };
 
 /* The batch takes *res over (which becomes NULL) and is the caller's. ERR_FATAL: the result is not a claim's. ERR_RETRY: memory is out. */

@@ -5,11 +5,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "source/claimed.h"
 #include "source/receipts.h"
+
+/* A plain claim that meets a row which somebody else has locked is an error, of which the server's log tells. So for this long claims are
+ * by size after one, and count what is there instead. */
+#define LOCKED_US 60000000
 
 struct lane {
 	struct session *session;
@@ -20,6 +25,7 @@ struct lane {
 	struct ladder ladder;
 	bool sized;       /* the last claim met a large payload: count bytes */
 	bool by_size;     /* the claim in flight counts them */
+	int64_t locked_until_us; /* so long after a claim met a locked row they are by size */
 	bool from_bottom; /* it starts there */
 	bool probing;     /* it starts where the turn said */
 	int64_t limit;    /* its rows */
@@ -111,6 +117,7 @@ lane_open(struct lane *l)
 {
 	move(l, LANE_OPENING);
 	l->sized = false;
+	l->locked_until_us = 0;
 	session_open(l->session);
 	FAILPOINT(lane_opening);
 }
@@ -295,7 +302,7 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 
 	l->probing = turn->probe;
 	/* A probe has to bring its event, and the first row of a claim by size always comes. */
-	l->by_size = l->sized || l->probing;
+	l->by_size = l->sized || l->probing || now_us < l->locked_until_us;
 	bytes = l->by_size ? options->batch_bytes : options->batch_bytes / options->batch_rows;
 	l->from_bottom = !turn->probe && ladder_look_due(&l->ladder, now_us);
 	l->limit = turn->claim_rows;
@@ -424,6 +431,17 @@ read_claim(struct lane *l, struct round *r, struct lane_result *ret_result, stru
 	return 0;
 }
 
+/* lock_not_available, and at once: somebody else has locked one of the rows; with a lock of the table it takes lock_timeout. What the round
+ * did before was committed; its last transaction has failed and ends with the next turn. */
+static bool
+claim_met_lock(const struct lane *l, const struct round *r)
+{
+	const char *state = r->failed >= 0 ? PQresultErrorField(r->results[r->failed], PG_DIAG_SQLSTATE) : NULL;
+
+	return state != NULL && r->failed == l->claim_index && !l->by_size && strcmp(state, "55P03") == 0 &&
+	       r->elapsed_us < session_lock_timeout_ms(l->shared->session) * 1000;
+}
+
 static const char *
 turn_failure(const struct lane *l, int failed)
 {
@@ -441,7 +459,8 @@ turn_done(struct lane *l, struct round *r)
 	struct error err;
 	struct batch *b = l->settling;
 
-	if (r->failed >= 0) {
+	result.blocked = claim_met_lock(l, r);
+	if (r->failed >= 0 && !result.blocked) {
 		session_result_error(r->results[r->failed], turn_failure(l, r->failed), &err);
 		fail(l, &err);
 		return;
@@ -455,7 +474,9 @@ turn_done(struct lane *l, struct round *r)
 	}
 	if (l->end_index >= 0 && PQntuples(r->results[l->end_index]) == 1)
 		ladder_saw(&l->ladder, strtoll(PQgetvalue(r->results[l->end_index], 0, 0), NULL, 10), clock_mono_us());
-	if (l->claim_index >= 0 && read_claim(l, r, &result, &err) != 0) {
+	if (result.blocked) {
+		l->locked_until_us = clock_mono_us() + LOCKED_US;
+	} else if (l->claim_index >= 0 && read_claim(l, r, &result, &err) != 0) {
 		fail(l, &err);
 		return;
 	}

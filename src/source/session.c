@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "source/refusal.h"
@@ -13,6 +14,12 @@
 
 #define SESSION_GRACE_MS 5000 /* how much longer than the server we wait for a statement */
 #define SESSION_SETTINGS_PARAMS 4
+
+/* The server sends a long result in pieces of 8 kB, and each would wake us. So after some of them what comes is left to gather for a
+ * while, in the socket's buffers, and read together. */
+#define PIECES_AT_ONCE 4
+#define GATHER_US 500
+#define READS_MAX 16 /* in a row; the loop has others to serve */
 
 enum session_state { SESSION_CLOSED, SESSION_FAILED, SESSION_CONNECTING, SESSION_SETTING_UP, SESSION_READY };
 
@@ -26,6 +33,8 @@ struct session {
 	struct round round;
 	int expected;   /* statements of the round in flight */
 	bool in_flight; /* a sync is outstanding */
+	int pieces;     /* of its results so far */
+	bool gathering; /* they are left where they are until the watch's deadline */
 	bool broken;    /* a send failed: the connection is to be given up */
 	int server_pid;
 	int64_t sent_us;
@@ -58,7 +67,7 @@ clear_round(struct session *s)
 		PQclear(s->round.results[i]);
 	s->round = (struct round){.failed = -1};
 	s->expected = 0;
-	s->in_flight = false;
+	s->in_flight = s->gathering = false;
 	s->broken = false;
 }
 
@@ -296,13 +305,20 @@ want_io(struct session *s)
 	s->watch.events = rc == 1 ? POLLIN | POLLOUT : POLLIN;
 }
 
+static int64_t
+answer_due_us(const struct session *s)
+{
+	return s->sent_us + (s->opt->statement_timeout_ms + SESSION_GRACE_MS) * 1000;
+}
+
 void
 session_round_send(struct session *s, int64_t now_us)
 {
 	assert(!s->in_flight && s->expected > 0);
 	s->in_flight = true;
+	s->pieces = 0;
 	s->sent_us = now_us;
-	s->watch.deadline_us = now_us + (s->opt->statement_timeout_ms + SESSION_GRACE_MS) * 1000;
+	s->watch.deadline_us = answer_due_us(s);
 	if (s->broken || !PQpipelineSync(s->conn)) {
 		if (!s->broken)
 			send_failed(s);
@@ -310,6 +326,13 @@ session_round_send(struct session *s, int64_t now_us)
 		return;
 	}
 	want_io(s);
+}
+
+/* Shorter than a statement's, or nobody would learn that it was a lock. */
+int64_t
+session_lock_timeout_ms(const struct session_options *opt)
+{
+	return opt->statement_timeout_ms / 2;
 }
 
 /* Settings by set_config() rather than start-up options, which poolers refuse. They pin the claim's plan too:
@@ -335,8 +358,7 @@ send_settings(struct session *s, int64_t now_us)
 	const char *values[SESSION_SETTINGS_PARAMS] = {statement_ms, session_ms, lock_ms, s->application_name};
 
 	snprintf(statement_ms, sizeof(statement_ms), "%lld", (long long)s->opt->statement_timeout_ms);
-	/* Shorter, or nobody would learn that it was a lock. */
-	snprintf(lock_ms, sizeof(lock_ms), "%lld", (long long)s->opt->statement_timeout_ms / 2);
+	snprintf(lock_ms, sizeof(lock_ms), "%lld", (long long)session_lock_timeout_ms(s->opt));
 	snprintf(session_ms, sizeof(session_ms), "%lld", (long long)s->opt->session_timeout_ms);
 	s->expected = 1;
 	if (!PQsendQueryParams(s->conn, sql, SESSION_SETTINGS_PARAMS, NULL, values, NULL, NULL, 0))
@@ -513,7 +535,7 @@ read_results(struct session *s, int64_t now_us)
 }
 
 static void
-drive_io(struct session *s, short revents, int64_t now_us)
+read_once(struct session *s, short revents, int64_t now_us)
 {
 	if ((revents & ~POLLOUT) != 0 && !PQconsumeInput(s->conn)) {
 		read_results(s, now_us);
@@ -530,11 +552,49 @@ drive_io(struct session *s, short revents, int64_t now_us)
 		lost_connection(s);
 }
 
+/* The round's results are not all there, and nothing else is to be done. */
+static bool
+is_reading(const struct session *s)
+{
+	return s->state == SESSION_READY && s->in_flight && s->watch.events == POLLIN && PQisBusy(s->conn);
+}
+
+static void
+drive_io(struct session *s, short revents, int64_t now_us)
+{
+	int more = 0;
+
+	for (int i = 0; i < READS_MAX && (i == 0 || more > 0); i++) {
+		read_once(s, i == 0 ? revents : POLLIN, now_us);
+		if (!is_reading(s) || ++s->pieces < PIECES_AT_ONCE)
+			return;
+		if (ioctl(s->watch.fd, FIONREAD, &more) != 0)
+			return;
+	}
+	if (more > 0 || now_us + GATHER_US >= s->watch.deadline_us)
+		return;
+	s->gathering = true;
+	s->watch.events = 0;
+	s->watch.deadline_us = now_us + GATHER_US;
+}
+
+static void
+stop_gathering(struct session *s)
+{
+	s->gathering = false;
+	s->watch.events = POLLIN;
+	s->watch.deadline_us = answer_due_us(s);
+}
+
 static void
 fire(struct watch *w, short revents, int64_t now_us)
 {
 	struct session *s = (struct session *)w;
 
+	if (s->gathering) {
+		stop_gathering(s);
+		revents |= POLLIN;
+	}
 	if (revents != 0 && s->state == SESSION_CONNECTING)
 		drive_connect(s, now_us);
 	else if (revents != 0 && s->state >= SESSION_SETTING_UP)

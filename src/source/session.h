@@ -74,6 +74,9 @@ void session_execute_binary(struct session *s, const char *name, int n_params, c
 void session_spoil(struct session *s);
 void session_round_send(struct session *s, int64_t now_us);
 
+/* How long a statement waits for a lock: lock_timeout. */
+int64_t session_lock_timeout_ms(const struct session_options *opt);
+
 /* libpq's own, as it runs: 150004 for 15.4. */
 int session_library_version(void);
 

@@ -67,17 +67,32 @@ add_payload_large(struct buf *sql, const struct layout *lo)
 }
 
 enum payloads {
-	PAYLOADS_SMALL, /* NULL where one is large */
+	PAYLOADS_SMALL, /* where one is large that is NULL, and so is the tid */
 	PAYLOADS_SIZED, /* with their bytes */
 	PAYLOADS_ALL,
 };
 
 static void
+add_unless_large(struct buf *sql, const struct layout *lo, const char *what)
+{
+	buf_add_str(sql, "CASE WHEN ");
+	add_payload_large(sql, lo);
+	buf_printf(sql, " THEN NULL ELSE %s END", what);
+}
+
+static void
 add_row_columns(struct buf *sql, const struct layout *lo, const struct statements_options *opt, enum payloads payloads)
 {
-	buf_add_str(sql, "NULL::text AS tail, ");
+	struct buf payload __attribute__((cleanup(buf_done))) = BUF_INIT;
+
+	add_column(&payload, lo, COL_PAYLOAD, payload_cast(lo));
+	if (payloads == PAYLOADS_SMALL)
+		add_unless_large(sql, lo, "t.ctid");
+	else
+		buf_add_str(sql, "t.ctid");
+	buf_add_str(sql, " AS o_tid, ");
 	add_column(sql, lo, COL_ID, "bigint");
-	buf_add_str(sql, " AS o_id, t.ctid AS o_tid, t.xmin AS o_xmin, ");
+	buf_add_str(sql, " AS o_id, t.xmin AS o_xmin, ");
 	add_column(sql, lo, COL_EVENT_ID, event_id_cast(lo));
 	buf_add_str(sql, " AS o_event_id, ");
 	add_column(sql, lo, COL_AGGREGATE_TYPE, "text");
@@ -86,23 +101,11 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 	buf_add_str(sql, " AS o_key, ");
 	add_column(sql, lo, COL_EVENT_TYPE, "text");
 	buf_add_str(sql, " AS o_event_type, ");
-	if (payloads != PAYLOADS_SMALL) {
-		add_column(sql, lo, COL_PAYLOAD, payload_cast(lo));
-		buf_add_str(sql, " AS o_payload, ");
-		if (payloads == PAYLOADS_SIZED)
-			add_payload_bytes(sql, lo);
-		else
-			buf_add_str(sql, "NULL::int");
-		buf_add_str(sql, " AS o_bytes, ");
-	} else {
-		buf_add_str(sql, "CASE WHEN ");
-		add_payload_large(sql, lo);
-		buf_add_str(sql, " THEN NULL ELSE ");
-		add_column(sql, lo, COL_PAYLOAD, payload_cast(lo));
-		buf_add_str(sql, " END AS o_payload, ");
-		add_payload_large(sql, lo);
-		buf_add_str(sql, " AS o_large, ");
-	}
+	if (payloads == PAYLOADS_SMALL)
+		add_unless_large(sql, lo, buf_str(&payload));
+	else
+		buf_add_str(sql, buf_str(&payload));
+	buf_add_str(sql, " AS o_payload, ");
 	add_column(sql, lo, COL_HEADERS, "text");
 	buf_add_str(sql, " AS o_headers, ");
 	add_column(sql, lo, COL_TOPIC, "text");
@@ -116,6 +119,12 @@ add_row_columns(struct buf *sql, const struct layout *lo, const struct statement
 		sql->failed |= quoted == NULL;
 		free(quoted);
 	}
+	if (payloads == PAYLOADS_SIZED) {
+		buf_add_str(sql, ", ");
+		add_payload_bytes(sql, lo);
+		buf_add_str(sql, " AS o_bytes");
+	}
+	sql->failed |= buf_failed(&payload);
 }
 
 void
@@ -154,70 +163,78 @@ add_claimable(struct buf *sql, const struct layout *lo, const char *from_id)
 	"CASE WHEN r.xmax <= pg_snapshot_xmin(pg_current_snapshot()) THEN 0" \
 	" ELSE (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax) END"
 
-/* SKIP LOCKED leaves out rows that somebody else has locked, and later events of their keys would pass them. So the rows that
- * are there to be claimed are counted too, in the same snapshot: both sets must end alike. The position of WAL is read before any row. */
+/* Where the claim begins, which its snapshot decides. The position of WAL is read before any row. */
 static void
-add_seen(struct buf *sql, const struct layout *lo)
+add_base(struct buf *sql)
 {
 	buf_printf(sql,
 	           "WITH base AS MATERIALIZED (SELECT coalesce((SELECT max(r.from_id) FROM unnest($4::bigint[], $5::xid8[], $6::int[])"
-	           " r(from_id, xmax, open) WHERE " BELOW " = r.open), %" PRId64 ") AS floor, pg_current_wal_insert_lsn() AS insert_lsn),"
-	           " seen AS MATERIALIZED (SELECT count(*) AS n, min(v.id) AS first, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
-	           LADDER_BOTTOM, lo->columns[COL_ID].quoted);
-	add_claimable(sql, lo, "SELECT floor FROM base");
-	buf_add_str(sql, ") v) ");
+	           " r(from_id, xmax, open) WHERE " BELOW " = r.open), %" PRId64 ") AS floor, pg_current_wal_insert_lsn() AS insert_lsn)",
+	           LADDER_BOTTOM);
 }
 
 /* After the rows: by then more of WAL is flushed. */
 static void
-add_tail(struct buf *sql, const struct layout *lo, const struct statements_options *opt)
+add_tail(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
 {
 	buf_printf(sql,
-	           " UNION ALL SELECT concat_ws(' ', floor, pg_backend_pid(), pg_current_snapshot(), insert_lsn, " SAFE_LSN
-	           ", seen.n, seen.last), NULL::bigint, NULL::tid, NULL::xid, NULL::%s, NULL::text, NULL::text, NULL::text, NULL::%s,"
-	           " NULL::bool, NULL::text, NULL::text, NULL::timestamptz",
-	           event_id_cast(lo), payload_cast(lo));
+	           " UNION ALL SELECT NULL::tid, NULL::bigint, NULL::xid, NULL::%s, NULL::text,"
+	           " concat_ws(' ', floor, pg_backend_pid(), pg_current_snapshot(), insert_lsn, " SAFE_LSN ", %s),"
+	           " NULL::text, NULL::%s, NULL::text, NULL::text, NULL::timestamptz",
+	           event_id_cast(lo), sized ? "seen.n" : "0", payload_cast(lo));
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_add_str(sql, ", NULL::text");
-	buf_add_str(sql, " FROM base, seen");
+	buf_printf(sql, " FROM base%s", sized ? ", seen" : "");
 }
 
-/* From the first row that was counted: between it and the floor may lie many index entries of settled rows, and one walk over them is
- * enough. */
-static void
-add_claimed_rows(struct buf *sql, const struct layout *lo, const struct statements_options *opt, bool sized)
-{
-	buf_add_str(sql, "SELECT ");
-	add_row_columns(sql, lo, opt, sized ? PAYLOADS_SIZED : PAYLOADS_SMALL);
-	add_claimable(sql, lo, "SELECT first FROM seen");
-	buf_add_str(sql, " FOR UPDATE OF t SKIP LOCKED");
-}
-
+/* Later events of its key would pass a row that somebody else has locked, so there is none to be claimed beside one: it is an error. */
 static char *
-claim_text(const struct layout *lo, const struct statements_options *opt, bool sized)
+claim_text(const struct layout *lo, const struct statements_options *opt)
 {
 	struct buf sql = BUF_INIT;
 
+	add_base(&sql);
+	buf_add_str(&sql, " SELECT * FROM (SELECT ");
+	add_row_columns(&sql, lo, opt, PAYLOADS_SMALL);
+	add_claimable(&sql, lo, "SELECT floor FROM base");
+	buf_add_str(&sql, " FOR UPDATE OF t NOWAIT) c");
+	add_tail(&sql, lo, opt, false);
+	return buf_take(&sql);
+}
+
+/* SKIP LOCKED leaves out rows that somebody else has locked. So the rows that
+ * are there to be claimed are counted too, in the same snapshot: both sets must end alike. The claim then begins at the first that was
+ * counted: between it and the floor may lie many index entries of settled rows, and one walk over them is enough. */
+static void
+add_seen(struct buf *sql, const struct layout *lo)
+{
+	buf_printf(sql,
+	           ", seen AS MATERIALIZED (SELECT count(*) AS n, min(v.id) AS first, coalesce(max(v.id), 0) AS last FROM (SELECT t.%s AS id",
+	           lo->columns[COL_ID].quoted);
+	add_claimable(sql, lo, "SELECT floor FROM base");
+	buf_add_str(sql, ") v) ");
+}
+
+/* The first row always comes, however large: otherwise nothing ever would. */
+static char *
+claim_sized_text(const struct layout *lo, const struct statements_options *opt)
+{
+	struct buf sql = BUF_INIT;
+
+	add_base(&sql);
 	add_seen(&sql, lo);
-	if (!sized) {
-		buf_add_str(&sql, "SELECT * FROM (");
-		add_claimed_rows(&sql, lo, opt, false);
-		buf_add_str(&sql, ") c");
-		add_tail(&sql, lo, opt);
-		return buf_take(&sql);
-	}
-	/* The first row always comes, however large: otherwise nothing ever would. */
-	buf_add_str(&sql, "SELECT tail, o_id, o_tid, o_xmin, o_event_id, o_aggregate_type, o_key, o_event_type, o_payload, skipped, o_headers,"
-	                  " o_topic, o_created");
+	buf_add_str(&sql, "SELECT CASE WHEN skipped THEN NULL ELSE o_tid END, o_id, o_xmin, o_event_id, o_aggregate_type, o_key, o_event_type,"
+	                  " o_payload, o_headers, o_topic, o_created");
 	for (size_t i = 0; i < opt->extra_count; i++)
 		buf_printf(&sql, ", o_extra%zu", i);
 	buf_add_str(&sql, " FROM (SELECT *, total > $3::bigint AND total > coalesce(o_bytes, 0) AS cut,"
 	                  " rows <> (SELECT n FROM seen) OR last <> (SELECT last FROM seen) AS skipped FROM (SELECT *,"
 	                  " count(*) OVER () AS rows, max(o_id) OVER () AS last,"
-	                  " sum(coalesce(o_bytes, 0)) OVER (ORDER BY o_id ROWS UNBOUNDED PRECEDING) AS total FROM (");
-	add_claimed_rows(&sql, lo, opt, true);
-	buf_add_str(&sql, ") c) d) e WHERE NOT cut");
-	add_tail(&sql, lo, opt);
+	                  " sum(coalesce(o_bytes, 0)) OVER (ORDER BY o_id ROWS UNBOUNDED PRECEDING) AS total FROM (SELECT ");
+	add_row_columns(&sql, lo, opt, PAYLOADS_SIZED);
+	add_claimable(&sql, lo, "SELECT first FROM seen");
+	buf_add_str(&sql, " FOR UPDATE OF t SKIP LOCKED) c) d) e WHERE NOT cut");
+	add_tail(&sql, lo, opt, true);
 	return buf_take(&sql);
 }
 
@@ -319,8 +336,8 @@ int
 statements_make(const struct layout *lo, const struct statements_options *opt, struct statements *ret_st, struct error *err)
 {
 	struct statements st = {
-		.claim = claim_text(lo, opt, false),
-		.claim_sized = claim_text(lo, opt, true),
+		.claim = claim_text(lo, opt),
+		.claim_sized = claim_sized_text(lo, opt),
 		.settle_tids = lo->tids_unique ? settle_text(lo, opt, true) : NULL,
 		.settle_ids = settle_text(lo, opt, false),
 		.lanes = lo->lanes,

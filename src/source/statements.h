@@ -16,8 +16,8 @@
 #include "source/layout.h"
 
 struct statements {
-	char *claim;       /* rows without payload where that is large: they end the batch */
-	char *claim_sized; /* the same, cut at a sum of bytes: dearer a row */
+	char *claim;       /* rows without payload where that is large: they end the batch. Fails where somebody else has locked a row */
+	char *claim_sized; /* cut at a sum of bytes, and tells where rows are locked: dearer a row */
 	char *settle_tids; /* row versions locked by this transaction; NULL where tids may repeat (partitions) */
 	char *settle_ids;
 	char *park;

@@ -159,6 +159,12 @@ session_round_send(struct session *s, int64_t at_us)
 	buf_add_str(&sent, "sync");
 }
 
+__attribute__((unused)) int64_t
+session_lock_timeout_ms(const struct session_options *opt)
+{
+	return opt->statement_timeout_ms / 2;
+}
+
 int
 session_result_error(const PGresult *res, const char *doing, struct error *err)
 {

@@ -6,7 +6,14 @@ static int realloc_fails;
 #define realloc(p, size) (realloc_fails ? NULL : realloc(p, size))
 #include "base/buf.c"
 #undef realloc
+
+#include <libpq-fe.h>
+
+static const char *failed_state; /* SQLSTATE of what failed; NULL: it has none */
+
+#define PQresultErrorField(res, field) (char *)(uintptr_t) failed_state
 #include "source/lane.c"
+#undef PQresultErrorField
 
 #include "session_stand_in.h"
 
@@ -69,23 +76,23 @@ static PGresult *
 claim_result(const char *pid, int rows)
 {
 	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-	PGresAttDesc attrs[13];
+	PGresAttDesc attrs[OUT_EXTRA];
 	char tail[100];
 
-	for (int i = 0; i < 13; i++)
+	for (int i = 0; i < OUT_EXTRA; i++)
 		attrs[i] = (PGresAttDesc){.name = (char *)(uintptr_t) "x", .typlen = -1, .atttypmod = -1};
-	PQsetResultAttrs(res, 13, attrs);
+	PQsetResultAttrs(res, OUT_EXTRA, attrs);
 	for (int row = 0; row < rows; row++) {
 		char id[8] = {0, 0, 0, 0, 0, 0, 0, (char)(row + 1)};
 
-		for (int col = 0; col < 13; col++)
+		for (int col = 0; col < OUT_EXTRA; col++)
 			PQsetvalue(res, row, col, NULL, -1);
-		PQsetvalue(res, row, 1, id, 8);
-		PQsetvalue(res, row, 2, id, 6);
-		PQsetvalue(res, row, 3, id + 4, 4); /* the xid of its writer */
+		PQsetvalue(res, row, OUT_ID, id, 8);
+		PQsetvalue(res, row, OUT_TID, id, 6);
+		PQsetvalue(res, row, OUT_XMIN, id + 4, 4);
 	}
-	snprintf(tail, sizeof(tail), "-9223372036854775807 %s 100:100: 0/20 0/10 %d %d", pid, rows, rows);
-	PQsetvalue(res, rows, 0, tail, (int)strlen(tail));
+	snprintf(tail, sizeof(tail), "-9223372036854775807 %s 100:100: 0/20 0/10 %d", pid, rows);
+	PQsetvalue(res, rows, OUT_TAIL, tail, (int)strlen(tail));
 	return res;
 }
 
@@ -103,6 +110,9 @@ setup(void)
 	char *text = (char *)(uintptr_t) "sql";
 
 	now_us = 5000000;
+	answer_us = 1000;
+	failed_state = NULL;
+	session_options.statement_timeout_ms = 30000;
 	layout = (struct layout){.relation_oid = 4000000000U, .lanes = 4, .tids_unique = true};
 	st = (struct statements){text, text, text, text, text, text, .lanes = 4, .end = text, .bell = text};
 	options = (struct statements_options){.batch_bytes = 1000, .batch_rows = 10};
@@ -323,6 +333,59 @@ test_failed_turns(void)
 	}
 }
 
+/* A plain claim that meets a locked row fails at once. What was settled in the same round stays so, and for a minute claims are by size,
+ * which tell of locked rows in their own way. */
+static void
+test_locked_row(void)
+{
+	struct batch *b = acked(true);
+
+	own();
+	claim(1, 5);
+	batch_free(last.claimed);
+	turn(b, 5);
+	failed_state = "55P03";
+	answer_failed(3, plain_result(), plain_result(), plain_result(), plain_result());
+	TAP_INT(lost, 0);
+	CU_ASSERT_TRUE(last.blocked && last.settled);
+	CU_ASSERT_PTR_NULL(last.claimed);
+	TAP_INT(b->slots[0].state, EV_SETTLED);
+	TAP_INT(lane_state(l), LANE_HOLDING);
+	turn(NULL, 5);
+	TAP_HAS(buf_str(&sent), "COMMIT BEGIN claim_sized/");
+	ANSWER(plain_result(), plain_result(), claim_result("4711", 0));
+	CU_ASSERT_TRUE(last.blocked == false && lost == 0);
+	now_us += 60000000;
+	turn(NULL, 5);
+	TAP_HAS(buf_str(&sent), "COMMIT BEGIN claim/");
+	batch_free(b);
+}
+
+/* Another error, a lock of the whole table, for which lock_timeout was waited, or a claim that does not fail for a row's lock. */
+static void
+test_locked_otherwise(void)
+{
+	static const struct {
+		const char *state;
+		int64_t took_us;
+		int failed;
+		bool by_size;
+	} cases[] = {{"55P02", 1000, 2, false}, {"55P03", 15000000, 2, false}, {"55P03", 1000, 1, false}, {"55P03", 1000, 2, true}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		own();
+		claim(0, 5);
+		l->sized = cases[i].by_size;
+		turn(NULL, 5);
+		failed_state = cases[i].state;
+		answer_us = cases[i].took_us;
+		lost = 0;
+		answer_failed(cases[i].failed, plain_result(), plain_result(), plain_result());
+		TAP_INT(lost, 1);
+		answer_us = 1000;
+	}
+}
+
 static void
 test_lost_in_turn(void)
 {
@@ -506,6 +569,8 @@ main(void)
 	tap_test("turns", test_turns);
 	tap_test("a backlog's end", test_looks_for_a_backlogs_end);
 	tap_test("failed turns", test_failed_turns);
+	tap_test("a row that somebody else has locked", test_locked_row);
+	tap_test("locked otherwise", test_locked_otherwise);
 	tap_test("lost in a turn", test_lost_in_turn);
 	tap_test("the server process changed", test_process_changed);
 	tap_test("settling without memory", test_settle_without_memory);

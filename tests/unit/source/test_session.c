@@ -3,9 +3,15 @@
 
 static int calloc_fails;
 
+#include <sys/ioctl.h>
+
+static int pieces_waiting, asked_for_pieces; /* in the socket's buffers */
+
+#define ioctl(fd, request, ret) ((void)(fd), (void)(request), asked_for_pieces++, *(ret) = pieces_waiting > 0 ? pieces_waiting-- : 0, 0)
 #define calloc(count, size) (calloc_fails ? NULL : calloc(count, size))
 #include "source/session.c"
 #undef calloc
+#undef ioctl
 
 #include "base/buf.h"
 #include "support/tap.h"
@@ -569,6 +575,84 @@ test_round(void)
 	CU_ASSERT(s->watch.deadline_us == CLOCK_NEVER);
 }
 
+/* A long result is left to gather once some of its pieces have come. */
+static void
+begin_gathering(void)
+{
+	ready_count = 0;
+	open_session();
+	send_two();
+	asked_for_pieces = pieces_waiting = 0;
+	for (int i = 0; i < PIECES_AT_ONCE - 1; i++) {
+		fire_now(POLLIN);
+		TAP_INT(s->watch.events, POLLIN);
+	}
+	TAP_INT(asked_for_pieces, 0);
+	fire_now(POLLIN);
+	TAP_INT(s->watch.events, 0);
+	CU_ASSERT(s->watch.deadline_us <= clock_mono_us() + GATHER_US);
+}
+
+static void
+test_gathers(void)
+{
+	begin_gathering();
+	/* as many as there are, one after the other, then it gathers again */
+	asked_for_pieces = 0;
+	pieces_waiting = 3;
+	fire_now(0);
+	TAP_INT(asked_for_pieces, 4);
+	TAP_INT(s->watch.events, 0);
+	/* but not for ever: more is left to the next round of the loop */
+	asked_for_pieces = 0;
+	pieces_waiting = 1000;
+	fire_now(0);
+	TAP_INT(asked_for_pieces, READS_MAX);
+	TAP_INT(s->watch.events, POLLIN);
+	CU_ASSERT(s->watch.deadline_us > clock_mono_us() + 2000000);
+	/* the last of them */
+	answer_status(PGRES_COMMAND_OK, NULL);
+	answer_status(PGRES_TUPLES_OK, NULL);
+	answer_status(PGRES_PIPELINE_SYNC, NULL);
+	fire_now(POLLIN);
+	TAP_INT(round_count, 1);
+	TAP_INT(s->watch.events, POLLIN);
+	CU_ASSERT(s->watch.deadline_us == CLOCK_NEVER);
+	/* the next round begins anew */
+	send_two();
+	asked_for_pieces = 0;
+	fire_now(POLLIN);
+	TAP_INT(asked_for_pieces, 0);
+}
+
+/* Neither the answer's deadline nor the connection's end waits for it. */
+static void
+test_gathers_in_trouble(void)
+{
+	begin_gathering();
+	s->sent_us -= 3600000000;
+	fire_now(0);
+	TAP_INT(s->watch.events, POLLIN);
+	TAP_INT(lost_count, 0);
+	fire_now(0);
+	TAP_INT(lost_count, 1);
+	TAP_HAS(lost_error.message, "did not answer");
+
+	begin_gathering();
+	pq.input_ends = true;
+	fire_now(POLLHUP);
+	TAP_INT(lost_count, 2);
+	pq.input_ends = pq.bad = false;
+
+	begin_gathering();
+	session_close(s);
+	session_open(s);
+	TAP_INT(s->watch.events, POLLOUT);
+	pq.poll = PGRES_POLLING_READING;
+	fire_now(POLLOUT);
+	TAP_INT(s->watch.events, POLLIN);
+}
+
 /* A warning is of the round that it came with. */
 static void
 test_warned(void)
@@ -914,6 +998,8 @@ main(void)
 	tap_test("a pooler that shares server processes", test_pooler);
 	tap_test("settings are refused", test_settings_refused);
 	tap_test("a round, in pieces", test_round);
+	tap_test("a long result", test_gathers);
+	tap_test("trouble during a long result", test_gathers_in_trouble);
 	tap_test("warned", test_warned);
 	tap_test("a failed statement", test_failed_statement);
 	tap_test("a failure that libpq itself tells", test_libpqs_own_words);
