@@ -9,6 +9,7 @@
 #include "relay/link.h"
 #include "source/bell.h"
 
+#define QUIET_US 100000      /* so long after events claims are rare */
 #define BUSY_US 1000000      /* so long after events the bell is asked at poll_min */
 #define NOTIFIED_POLL_MS 250 /* how often it is asked where writers ring it */
 
@@ -25,6 +26,17 @@ struct doorman {
 	int64_t poll_us, next_us, spoke_us;
 };
 
+/* In quiet times no claim would see that a writer has ended on whom the lane's newest rung rests, and whose events are below. */
+static struct rung
+rung_of(const struct doorman *d, int i, int64_t now_us)
+{
+	if (d->from_bottom[i])
+		return ladder_rung_at(LADDER_BOTTOM);
+	if (now_us - d->sh->busy_us < QUIET_US)
+		return ladder_rung_at(pipe_hint(d->pipes[i]));
+	return pipe_newest_rung(d->pipes[i]);
+}
+
 static void
 ask(struct doorman *d, int64_t now_us)
 {
@@ -40,7 +52,7 @@ ask(struct doorman *d, int64_t now_us)
 		d->owed[i] = false;
 		d->from_bottom[i] = pipe_look_due(d->pipes[i], now_us);
 		q.lanes[q.count] = i;
-		q.from_ids[q.count++] = d->from_bottom[i] ? LADDER_BOTTOM : pipe_hint(d->pipes[i]);
+		q.rungs[q.count++] = rung_of(d, i, now_us);
 		keyset_merge(&held, pipe_held(d->pipes[i])); /* a key that found no room makes one ring too many */
 	}
 	d->notified = false;

@@ -645,6 +645,12 @@ pipe_hint(const struct pipe *p)
 	return lane_hint(p->lane);
 }
 
+struct rung
+pipe_newest_rung(const struct pipe *p)
+{
+	return lane_newest_rung(p->lane);
+}
+
 void
 pipe_looked(struct pipe *p, int64_t elapsed_us)
 {

@@ -67,6 +67,7 @@ void pipe_ring(struct pipe *p, bool everywhere);
 bool pipe_may_ring(const struct pipe *p); /* idle, and free to claim */
 bool pipe_look_due(const struct pipe *p, int64_t now_us);
 int64_t pipe_hint(const struct pipe *p); /* where a look may start */
+struct rung pipe_newest_rung(const struct pipe *p);
 void pipe_looked(struct pipe *p, int64_t elapsed_us); /* the bell looked from the bottom for this lane */
 const struct keyset *pipe_held(const struct pipe *p);
 

@@ -7,13 +7,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
+#define BELL_PARAMS 5
+
 struct bell {
 	struct session *session;
 	const struct lane_shared *shared;
 	struct bell_events events;
 	bool listen;
 	bool ready;
-	struct buf lanes, from_ids;
+	struct buf lanes, from_ids, xmaxes, opens;
 };
 
 static void
@@ -99,6 +101,8 @@ bell_free(struct bell *b)
 	session_free(b->session);
 	buf_done(&b->lanes);
 	buf_done(&b->from_ids);
+	buf_done(&b->xmaxes);
+	buf_done(&b->opens);
 	free(b);
 }
 
@@ -130,21 +134,33 @@ bell_can_ask(const struct bell *b)
 void
 bell_ask(struct bell *b, const struct bell_question *q, int64_t now_us)
 {
-	const char *values[3];
+	struct buf *const arrays[] = {&b->lanes, &b->from_ids, &b->xmaxes, &b->opens};
+	const char *values[BELL_PARAMS];
+	bool failed = false;
 
-	buf_reset(&b->lanes);
-	buf_reset(&b->from_ids);
-	for (int i = 0; i < q->count; i++) {
-		buf_printf(&b->lanes, "%c%d", i == 0 ? '{' : ',', q->lanes[i]);
-		buf_printf(&b->from_ids, "%c%" PRId64, i == 0 ? '{' : ',', q->from_ids[i]);
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+		buf_reset(arrays[i]);
+		buf_add_char(arrays[i], '{');
 	}
-	buf_add_str(&b->lanes, q->count == 0 ? "{}" : "}");
-	buf_add_str(&b->from_ids, q->count == 0 ? "{}" : "}");
+	for (int i = 0; i < q->count; i++) {
+		const char *comma = i == 0 ? "" : ",";
+
+		buf_printf(&b->lanes, "%s%d", comma, q->lanes[i]);
+		buf_printf(&b->from_ids, "%s%" PRId64, comma, q->rungs[i].from_id);
+		buf_printf(&b->xmaxes, "%s%" PRIu64, comma, q->rungs[i].xmax);
+		buf_printf(&b->opens, "%s%" PRId32, comma, q->rungs[i].open);
+	}
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+		buf_add_char(arrays[i], '}');
+		failed |= buf_failed(arrays[i]);
+	}
 	values[0] = buf_str(&b->lanes);
 	values[1] = buf_str(&b->from_ids);
 	values[2] = q->held_keys != NULL ? q->held_keys : "{}";
-	session_execute(b->session, "bell", 3, values, NULL, NULL);
-	if (buf_failed(&b->lanes) || buf_failed(&b->from_ids))
+	values[3] = buf_str(&b->xmaxes);
+	values[4] = buf_str(&b->opens);
+	session_execute(b->session, "bell", BELL_PARAMS, values, NULL, NULL);
+	if (failed)
 		session_spoil(b->session);
 	session_round_send(b->session, now_us);
 }

@@ -18,7 +18,7 @@
 
 struct bell_question {
 	int lanes[LANES_MAX];
-	int64_t from_ids[LANES_MAX];
+	struct rung rungs[LANES_MAX]; /* it looks from there, and a lane rings too whose rung does not hold */
 	int count;
 	const char *held_keys; /* array literal; NULL = none */
 };

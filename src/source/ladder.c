@@ -143,6 +143,18 @@ ladder_hint(const struct ladder *ld)
 	return ld->count > 0 ? ld->rungs[ld->count - 1].from_id : LADDER_BOTTOM;
 }
 
+struct rung
+ladder_rung_at(int64_t from_id)
+{
+	return (struct rung){.from_id = from_id, .xmax = 1, .open = 0};
+}
+
+struct rung
+ladder_newest(const struct ladder *ld)
+{
+	return ld->count > 0 ? ld->rungs[ld->count - 1] : ladder_rung_at(LADDER_BOTTOM);
+}
+
 bool
 ladder_look_due(const struct ladder *ld, int64_t now_us)
 {

@@ -72,6 +72,10 @@ void ladder_lower(struct ladder *ld, int64_t id);
 /* Where a look that need not be exact (the doorbell) may start. */
 int64_t ladder_hint(const struct ladder *ld);
 
+/* The newest rung, or one at the bottom, which always holds. While it holds nothing that is unsent can be below it. */
+struct rung ladder_newest(const struct ladder *ld);
+struct rung ladder_rung_at(int64_t from_id); /* one that always holds */
+
 /* Whether a look from the bottom is due, and how long the last one took, beyond what its turn would have taken anyway. */
 bool ladder_look_due(const struct ladder *ld, int64_t now_us);
 void ladder_looked(struct ladder *ld, int64_t duration_us, int64_t now_us);

@@ -297,8 +297,7 @@ add_claim(struct lane *l, const struct lane_turn *turn, int64_t now_us)
 	struct claim_params *p = &l->params;
 	const struct statements_options *options = l->shared->options;
 	int64_t bytes;
-	/* A rung that always holds. */
-	struct ladder probe = {.count = 1, .rungs = {{.from_id = turn->probe_from, .xmax = 1, .open = 0}}};
+	struct ladder probe = {.count = 1, .rungs = {ladder_rung_at(turn->probe_from)}};
 
 	l->probing = turn->probe;
 	/* A probe has to bring its event, and the first row of a claim by size always comes. */
@@ -533,6 +532,12 @@ int64_t
 lane_hint(const struct lane *l)
 {
 	return ladder_hint(&l->ladder);
+}
+
+struct rung
+lane_newest_rung(const struct lane *l)
+{
+	return ladder_newest(&l->ladder);
 }
 
 bool

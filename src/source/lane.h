@@ -90,6 +90,7 @@ void lane_looked(struct lane *l, int64_t duration_us, int64_t now_us);
 
 /* Where the doorbell may look from, and whether a look from the bottom is due. */
 int64_t lane_hint(const struct lane *l);
+struct rung lane_newest_rung(const struct lane *l);
 bool lane_look_due(const struct lane *l, int64_t now_us);
 
 /* The server ends a session that is silent for too long: since when it is. */

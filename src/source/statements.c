@@ -158,10 +158,10 @@ add_claimable(struct buf *sql, const struct layout *lo, const char *from_id)
 /* What is flushed here may still be lost to a failover where commits are to wait for standbys: there only the barrier knows. */
 #define SAFE_LSN "CASE WHEN current_setting('synchronous_standby_names') = '' THEN pg_current_wal_flush_lsn() ELSE '0/0' END"
 
-/* Xids below a rung's that are open. Usually none is, which the snapshot tells without being unfolded. */
-#define BELOW \
+/* The rung r holds. Usually no xid below its xmax is open, which the snapshot tells without being unfolded. */
+#define HOLDS \
 	"CASE WHEN r.xmax <= pg_snapshot_xmin(pg_current_snapshot()) THEN 0" \
-	" ELSE (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax) END"
+	" ELSE (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < r.xmax) END = r.open"
 
 /* Where the claim begins, which its snapshot decides. The position of WAL is read before any row. */
 static void
@@ -169,7 +169,7 @@ add_base(struct buf *sql)
 {
 	buf_printf(sql,
 	           "WITH base AS MATERIALIZED (SELECT coalesce((SELECT max(r.from_id) FROM unnest($4::bigint[], $5::xid8[], $6::int[])"
-	           " r(from_id, xmax, open) WHERE " BELOW " = r.open), %" PRId64 ") AS floor, pg_current_wal_insert_lsn() AS insert_lsn)",
+	           " r(from_id, xmax, open) WHERE " HOLDS "), %" PRId64 ") AS floor, pg_current_wal_insert_lsn() AS insert_lsn)",
 	           LADDER_BOTTOM);
 }
 
@@ -317,17 +317,18 @@ end_text(const struct layout *lo)
 	return buf_take(&sql);
 }
 
-/* OFFSET 0 keeps each lane's look a walk down the index. Without it the planner may make a join of it which reads all that is
+/* Lanes that have something above their rung, or whose rung does not hold: below it there may be something, too.
+ * OFFSET 0 keeps each lane's look a walk down the index. Without it the planner may make a join of it which reads all that is
  * unsent, and where it was planned over an empty table it stays with that until the next ANALYZE. */
 static char *
 bell_text(const struct layout *lo)
 {
 	struct buf sql = BUF_INIT;
 
-	buf_printf(&sql, "SELECT u.lane FROM unnest($1::int[], $2::bigint[]) u(lane, from_id) WHERE EXISTS (SELECT FROM %s t WHERE ",
-	           lo->relation);
-	statements_lane_condition(&sql, lo, "u.lane");
-	buf_printf(&sql, " AND t.%s >= u.from_id AND (t.%s::text = ANY ($3::text[])) IS NOT TRUE OFFSET 0)", lo->columns[COL_ID].quoted,
+	buf_printf(&sql, "SELECT r.lane FROM unnest($1::int[], $2::bigint[], $4::xid8[], $5::int[]) r(lane, from_id, xmax, open) WHERE NOT (" HOLDS ")"
+	           " OR EXISTS (SELECT FROM %s t WHERE ", lo->relation);
+	statements_lane_condition(&sql, lo, "r.lane");
+	buf_printf(&sql, " AND t.%s >= r.from_id AND (t.%s::text = ANY ($3::text[])) IS NOT TRUE OFFSET 0)", lo->columns[COL_ID].quoted,
 	           lo->columns[COL_AGGREGATE_ID].quoted);
 	return buf_take(&sql);
 }

@@ -63,7 +63,7 @@ relay(PGconn *db, const struct install_request *rq)
 	struct ladder ladder;
 	struct error err;
 	const char *by_tid[] = {"{\"(0,1)\"}"}, *by_id[] = {"{2,3}"}, *parked[] = {"{4}", "{t}", "{too large}"};
-	const char *lane[] = {"0"}, *bell[] = {"{0}", "{-1}", "{}"};
+	const char *lane[] = {"0"}, *bell[] = {"{0}", "{-1}", "{}", "{1}", "{0}"};
 
 	own.role = NULL;
 	SANDBOX_MUST(inspect(db, &own, &lo, &err), &err);
@@ -79,7 +79,7 @@ relay(PGconn *db, const struct install_request *rq)
 	prepare_and_run(db, "settle by id", st.settle_ids, 1, by_id, 2);
 	prepare_and_run(db, "parked keys", st.parked_keys, 1, lane, 1);
 	sandbox_exec(db, "COMMIT");
-	prepare_and_run(db, "bell", st.bell, 3, bell, 1);
+	prepare_and_run(db, "bell", st.bell, 5, bell, 1);
 	statements_done(&st);
 	layout_done(&lo);
 	buf_done(&claim.from_ids);

@@ -144,6 +144,12 @@ pipe_hint(const struct pipe *p)
 	return p->hint;
 }
 
+struct rung
+pipe_newest_rung(const struct pipe *p)
+{
+	return (struct rung){p->hint, 4711, 2};
+}
+
 const struct keyset *
 pipe_held(const struct pipe *p)
 {
@@ -235,9 +241,12 @@ test_asks_for_those_who_wait(void)
 	open_and_ask();
 	TAP_INT(bell.last.count, 2);
 	TAP_INT(bell.last.lanes[0], 0);
-	TAP_INT(bell.last.from_ids[0], 100);
+	TAP_INT(bell.last.rungs[0].from_id, 100);
+	TAP_INT(bell.last.rungs[0].xmax, 4711); /* it is quiet */
+	TAP_INT(bell.last.rungs[0].open, 2);
 	TAP_INT(bell.last.lanes[1], 2);
-	TAP_INT(bell.last.from_ids[1], LADDER_BOTTOM);
+	TAP_INT(bell.last.rungs[1].from_id, LADDER_BOTTOM);
+	TAP_INT(bell.last.rungs[1].open, 0);
 	TAP_HAS(bell.held, "one");
 	TAP_HAS(bell.held, "two");
 	CU_ASSERT_PTR_NULL(strstr(bell.held, "not"));
@@ -286,6 +295,21 @@ quiet(int64_t duration_us)
 			now_us = d->timer.deadline_us < end_us ? d->timer.deadline_us : end_us;
 	}
 	return bell.asked - before;
+}
+
+/* While events come claims look for themselves whether rungs hold. */
+static void
+test_asks_by_the_newest_rung_where_it_is_quiet(void)
+{
+	open_and_ask();
+	answer(NULL, 0);
+	shared.busy_us = now_us;
+	quiet(QUIET_US / 2);
+	TAP_INT(bell.last.rungs[0].from_id, 100);
+	TAP_INT(bell.last.rungs[0].open, 0);
+	quiet(QUIET_US);
+	TAP_INT(bell.last.rungs[0].from_id, 100);
+	TAP_INT(bell.last.rungs[0].open, 2);
 }
 
 static void
@@ -428,6 +452,7 @@ main(void)
 	tap_suite_fixture("doorman", setup, teardown);
 	tap_test("it asks for those who wait, with what is held back", test_asks_for_those_who_wait);
 	tap_test("whom the answer names is rung", test_rings);
+	tap_test("in quiet times it asks by the newest rung", test_asks_by_the_newest_rung_where_it_is_quiet);
 	tap_test("it asks ever less often in quiet times", test_slows_down);
 	tap_test("with nobody to ask for it only keeps awake", test_idle);
 	tap_test("a notification asks at once", test_notified);

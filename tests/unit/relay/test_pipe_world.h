@@ -585,6 +585,12 @@ lane_looked(struct lane *l, int64_t duration_us, int64_t now_us)
 	(void)l, (void)duration_us, (void)now_us;
 }
 
+struct rung
+lane_newest_rung(const struct lane *l)
+{
+	return (struct rung){lane_hint(l), 1, 0};
+}
+
 int64_t
 lane_hint(const struct lane *l)
 {

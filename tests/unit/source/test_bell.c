@@ -85,7 +85,7 @@ lanes_result(int from, int count)
 static void
 test_asks(void)
 {
-	struct bell_question q = {.lanes = {0, 63}, .from_ids = {INT64_MIN + 1, 17}, .count = 2};
+	struct bell_question q = {.lanes = {0, 63}, .rungs = {{INT64_MIN + 1, 1, 0}, {17, UINT64_MAX, 3}}, .count = 2};
 
 	begin(false);
 	TAP_STR(buf_str(&sent), "P:bell sync");
@@ -96,7 +96,7 @@ test_asks(void)
 	buf_reset(&sent);
 	bell_ask(b, &q, 1);
 	CU_ASSERT_FALSE(bell_can_ask(b));
-	TAP_STR(buf_str(&sent), "bell/{0,63}/{-9223372036854775807,17}/{} sync");
+	TAP_STR(buf_str(&sent), "bell/{0,63}/{-9223372036854775807,17}/{}/{1,18446744073709551615}/{0,3} sync");
 	ANSWER(lanes_result(62, 2));
 	TAP_INT(answered, 1);
 	TAP_INT(rang_count, 2);
@@ -105,7 +105,7 @@ test_asks(void)
 	/* a word for the server alone */
 	buf_reset(&sent);
 	bell_ask(b, &(struct bell_question){.held_keys = "{\"k\"}"}, 1);
-	TAP_STR(buf_str(&sent), "bell/{}/{}/{\"k\"} sync");
+	TAP_STR(buf_str(&sent), "bell/{}/{}/{\"k\"}/{}/{} sync");
 	ANSWER(lanes_result(0, LANES_MAX + 5));
 	TAP_INT(rang_count, LANES_MAX);
 	end();

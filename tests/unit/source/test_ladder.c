@@ -258,6 +258,8 @@ test_in_a_backlog_the_floor_follows_at_once(void)
 
 	ladder_init(&ld, now_us);
 	ladder_learn(&ld, &v, now_us += 1000);
+	CU_ASSERT_EQUAL(ladder_newest(&ld).from_id, LADDER_BOTTOM);
+	CU_ASSERT_EQUAL(ladder_newest(&ld).open, 0);
 	CU_ASSERT(!ladder_wants_end(&ld, now_us));
 	for (int i = 0; i < 2; i++) {
 		now_us += LADDER_RUNG_AGE_US;
@@ -273,8 +275,9 @@ test_in_a_backlog_the_floor_follows_at_once(void)
 		v.xmax++;
 		ladder_learn(&ld, &v, now_us += 10);
 		CU_ASSERT_EQUAL(ladder_hint(&ld), v.last_id + 1);
-		CU_ASSERT_EQUAL(ld.rungs[ld.count - 1].xmax, v.xmax);
-		CU_ASSERT_EQUAL(ld.rungs[ld.count - 1].open, 3);
+		CU_ASSERT_EQUAL(ladder_newest(&ld).from_id, v.last_id + 1);
+		CU_ASSERT_EQUAL(ladder_newest(&ld).xmax, v.xmax);
+		CU_ASSERT_EQUAL(ladder_newest(&ld).open, 3);
 	}
 	/* what comes behind the end is young */
 	v.last_id = 1200;

@@ -90,7 +90,7 @@ test_default_texts(void)
 	TAP_HAS(st.park, "to_jsonb(t)");
 	TAP_HAS(st.park, "t.\"id\" = u.id AND t.\"sent_at\" IS NULL");
 	TAP_HAS(st.parked_keys, "WHERE true AND relation = 4242 AND state = 'parked' AND key IS NOT NULL AND pgoutbox.lane(key, 4) = $1::int");
-	TAP_HAS(st.bell, "pgoutbox.lane(t.\"aggregate_id\", 4) = u.lane AND t.\"sent_at\" IS NULL AND t.\"id\" >= u.from_id");
+	TAP_HAS(st.bell, "pgoutbox.lane(t.\"aggregate_id\", 4) = r.lane AND t.\"sent_at\" IS NULL AND t.\"id\" >= r.from_id");
 	CU_ASSERT_TRUE(statements_renew(&st, &lo, &opt));
 }
 
