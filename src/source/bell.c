@@ -1,7 +1,6 @@
 /* bell.c - in: questions about lanes; out: the lanes that have work. Knows nothing of batches. */
 #include "source/bell.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -134,33 +133,20 @@ bell_can_ask(const struct bell *b)
 void
 bell_ask(struct bell *b, const struct bell_question *q, int64_t now_us)
 {
-	struct buf *const arrays[] = {&b->lanes, &b->from_ids, &b->xmaxes, &b->opens};
 	const char *values[BELL_PARAMS];
-	bool failed = false;
 
-	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
-		buf_reset(arrays[i]);
-		buf_add_char(arrays[i], '{');
-	}
-	for (int i = 0; i < q->count; i++) {
-		const char *comma = i == 0 ? "" : ",";
-
-		buf_printf(&b->lanes, "%s%d", comma, q->lanes[i]);
-		buf_printf(&b->from_ids, "%s%" PRId64, comma, q->rungs[i].from_id);
-		buf_printf(&b->xmaxes, "%s%" PRIu64, comma, q->rungs[i].xmax);
-		buf_printf(&b->opens, "%s%" PRId32, comma, q->rungs[i].open);
-	}
-	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
-		buf_add_char(arrays[i], '}');
-		failed |= buf_failed(arrays[i]);
-	}
+	buf_reset(&b->lanes);
+	for (int i = 0; i < q->count; i++)
+		buf_printf(&b->lanes, "%c%d", i == 0 ? '{' : ',', q->lanes[i]);
+	buf_add_str(&b->lanes, q->count == 0 ? "{}" : "}");
+	statements_rungs(q->rungs, q->count, false, &b->from_ids, &b->xmaxes, &b->opens);
 	values[0] = buf_str(&b->lanes);
 	values[1] = buf_str(&b->from_ids);
 	values[2] = q->held_keys != NULL ? q->held_keys : "{}";
 	values[3] = buf_str(&b->xmaxes);
 	values[4] = buf_str(&b->opens);
 	session_execute(b->session, "bell", BELL_PARAMS, values, NULL, NULL);
-	if (failed)
+	if (buf_failed(&b->lanes) || buf_failed(&b->from_ids) || buf_failed(&b->xmaxes) || buf_failed(&b->opens))
 		session_spoil(b->session);
 	session_round_send(b->session, now_us);
 }

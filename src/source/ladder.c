@@ -137,12 +137,6 @@ ladder_lower(struct ladder *ld, int64_t id)
 		ld->through_id = id - 1;
 }
 
-int64_t
-ladder_hint(const struct ladder *ld)
-{
-	return ld->count > 0 ? ld->rungs[ld->count - 1].from_id : LADDER_BOTTOM;
-}
-
 struct rung
 ladder_rung_at(int64_t from_id)
 {
@@ -153,6 +147,12 @@ struct rung
 ladder_newest(const struct ladder *ld)
 {
 	return ld->count > 0 ? ld->rungs[ld->count - 1] : ladder_rung_at(LADDER_BOTTOM);
+}
+
+int64_t
+ladder_hint(const struct ladder *ld)
+{
+	return ladder_newest(ld).from_id;
 }
 
 bool

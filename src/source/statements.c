@@ -202,9 +202,9 @@ claim_text(const struct layout *lo, const struct statements_options *opt)
 	return buf_take(&sql);
 }
 
-/* SKIP LOCKED leaves out rows that somebody else has locked. So the rows that
- * are there to be claimed are counted too, in the same snapshot: both sets must end alike. The claim then begins at the first that was
- * counted: between it and the floor may lie many index entries of settled rows, and one walk over them is enough. */
+/* SKIP LOCKED leaves out rows that somebody else has locked. So the rows that are there to be claimed are counted too, in the same
+ * snapshot: both sets must end alike. The claim then begins at the first that was counted: between it and the floor may lie many index
+ * entries of settled rows, and one walk over them is enough. */
 static void
 add_seen(struct buf *sql, const struct layout *lo)
 {
@@ -325,8 +325,10 @@ bell_text(const struct layout *lo)
 {
 	struct buf sql = BUF_INIT;
 
-	buf_printf(&sql, "SELECT r.lane FROM unnest($1::int[], $2::bigint[], $4::xid8[], $5::int[]) r(lane, from_id, xmax, open) WHERE NOT (" HOLDS ")"
-	           " OR EXISTS (SELECT FROM %s t WHERE ", lo->relation);
+	buf_printf(&sql,
+	           "SELECT r.lane FROM unnest($1::int[], $2::bigint[], $4::xid8[], $5::int[]) r(lane, from_id, xmax, open)"
+	           " WHERE NOT (" HOLDS ") OR EXISTS (SELECT FROM %s t WHERE ",
+	           lo->relation);
 	statements_lane_condition(&sql, lo, "r.lane");
 	buf_printf(&sql, " AND t.%s >= r.from_id AND (t.%s::text = ANY ($3::text[])) IS NOT TRUE OFFSET 0)", lo->columns[COL_ID].quoted,
 	           lo->columns[COL_AGGREGATE_ID].quoted);
@@ -394,26 +396,34 @@ statements_renew(struct statements *st, const struct layout *lo, const struct st
 /* --- parameters --- */
 
 void
+statements_rungs(const struct rung *rungs, int count, bool bottom, struct buf *from_ids, struct buf *xmaxes, struct buf *opens)
+{
+	const char *end = count == 0 ? "{}" : "}";
+
+	buf_reset(from_ids);
+	buf_reset(xmaxes);
+	buf_reset(opens);
+	for (int i = 0; i < count; i++) {
+		char mark = i == 0 ? '{' : ',';
+
+		buf_printf(from_ids, "%c%" PRId64, mark, bottom ? LADDER_BOTTOM : rungs[i].from_id);
+		buf_printf(xmaxes, "%c%" PRIu64, mark, rungs[i].xmax);
+		buf_printf(opens, "%c%" PRId32, mark, rungs[i].open);
+	}
+	buf_add_str(from_ids, end);
+	buf_add_str(xmaxes, end);
+	buf_add_str(opens, end);
+}
+
+void
 statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64_t bytes, const struct ladder *ladder, bool bottom,
                       const char *held_keys)
 {
 	snprintf(p->lane, sizeof(p->lane), "%d", lane);
 	snprintf(p->limit, sizeof(p->limit), "%" PRId64, rows);
 	snprintf(p->bytes, sizeof(p->bytes), "%" PRId64, bytes);
-	buf_reset(&p->from_ids);
-	buf_reset(&p->xmaxes);
-	buf_reset(&p->opens);
-	for (int i = 0; i < ladder->count; i++) {
-		char mark = i == 0 ? '{' : ',';
-
-		/* From the bottom: the rungs are only measured. */
-		buf_printf(&p->from_ids, "%c%" PRId64, mark, bottom ? LADDER_BOTTOM : ladder->rungs[i].from_id);
-		buf_printf(&p->xmaxes, "%c%" PRIu64, mark, ladder->rungs[i].xmax);
-		buf_printf(&p->opens, "%c%d", mark, ladder->rungs[i].open);
-	}
-	buf_add_str(&p->from_ids, ladder->count == 0 ? "{}" : "}");
-	buf_add_str(&p->xmaxes, ladder->count == 0 ? "{}" : "}");
-	buf_add_str(&p->opens, ladder->count == 0 ? "{}" : "}");
+	/* From the bottom: the rungs are only measured. */
+	statements_rungs(ladder->rungs, ladder->count, bottom, &p->from_ids, &p->xmaxes, &p->opens);
 	p->values[0] = p->lane;
 	p->values[1] = p->limit;
 	p->values[2] = p->bytes;

@@ -57,6 +57,9 @@ struct claim_params {
 	int formats[CLAIM_PARAMS];
 };
 
+/* Rungs as three parallel array literals, which replace what the buffers hold. bottom: as if each of them began there. */
+void statements_rungs(const struct rung *rungs, int count, bool bottom, struct buf *from_ids, struct buf *xmaxes, struct buf *opens);
+
 /* Binds a claim's parameters; bytes is a row's share for claim, the batch's sum for claim_sized. bottom: start there, whatever the
  * ladder says. */
 void statements_bind_claim(struct claim_params *p, int lane, int64_t rows, int64_t bytes, const struct ladder *ladder, bool bottom,
