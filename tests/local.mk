@@ -136,6 +136,7 @@ MOCK_TESTS = \
 PG_TESTS = \
 	tests/pg/test_adopt \
 	tests/pg/test_audit \
+	tests/pg/test_bell \
 	tests/pg/test_check \
 	tests/pg/test_ctl \
 	tests/pg/test_drain \

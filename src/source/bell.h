@@ -1,8 +1,8 @@
 /* bell.h - the doorbell: one cheap query that tells which lanes have something to claim.
  *
  * It costs an idle database one statement where each lane's own claim would cost one each. With LISTEN, writers ring it
- * themselves (the trigger of "pgoutboxctl init --notify"); without, the relay asks again and again. A ring is a hint: a lane decides
- * by its claim alone.
+ * themselves (the trigger of "pgoutboxctl init --notify"); without, the relay asks again and again, and where nobody writes it asks less
+ * of the database. A ring is a hint: a lane decides by its claim alone.
  */
 #ifndef PGOUTBOX_SOURCE_BELL_H
 #define PGOUTBOX_SOURCE_BELL_H

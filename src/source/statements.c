@@ -326,12 +326,13 @@ bell_text(const struct layout *lo)
 	struct buf sql = BUF_INIT;
 
 	buf_printf(&sql,
-	           "SELECT r.lane FROM unnest($1::int[], $2::bigint[], $4::xid8[], $5::int[]) r(lane, from_id, xmax, open)"
+	           "SELECT r.lane, NULL::text FROM unnest($1::int[], $2::bigint[], $4::xid8[], $5::int[]) r(lane, from_id, xmax, open)"
 	           " WHERE NOT (" HOLDS ") OR EXISTS (SELECT FROM %s t WHERE ",
 	           lo->relation);
 	statements_lane_condition(&sql, lo, "r.lane");
-	buf_printf(&sql, " AND t.%s >= r.from_id AND (t.%s::text = ANY ($3::text[])) IS NOT TRUE OFFSET 0)", lo->columns[COL_ID].quoted,
-	           lo->columns[COL_AGGREGATE_ID].quoted);
+	buf_printf(&sql, " AND t.%s >= r.from_id AND (t.%s::text = ANY ($3::text[])) IS NOT TRUE OFFSET 0)"
+	           " UNION ALL SELECT NULL, pg_current_snapshot()::text",
+	           lo->columns[COL_ID].quoted, lo->columns[COL_AGGREGATE_ID].quoted);
 	return buf_take(&sql);
 }
 

@@ -79,7 +79,7 @@ relay(PGconn *db, const struct install_request *rq)
 	prepare_and_run(db, "settle by id", st.settle_ids, 1, by_id, 2);
 	prepare_and_run(db, "parked keys", st.parked_keys, 1, lane, 1);
 	sandbox_exec(db, "COMMIT");
-	prepare_and_run(db, "bell", st.bell, 5, bell, 1);
+	prepare_and_run(db, "bell", st.bell, 5, bell, 2); /* the lane, and the snapshot */
 	statements_done(&st);
 	layout_done(&lo);
 	buf_done(&claim.from_ids);

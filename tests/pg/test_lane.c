@@ -502,7 +502,7 @@ rings(struct rig *rig)
 	snprintf(open, sizeof(open), "{%" PRId32 "}", rung.open);
 	res = PQexecParams(rig->sb->db, rig->statements.bell, 5, NULL, values, NULL, NULL, 0);
 	TAP_INT_FATAL(PQresultStatus(res), PGRES_TUPLES_OK);
-	rows = PQntuples(res);
+	rows = PQntuples(res) - 1; /* the last is the snapshot's */
 	PQclear(res);
 	return rows;
 }
