@@ -141,6 +141,7 @@ on_notified(void *ctx)
 {
 	struct bell *b = ctx;
 
+	b->unchanged = 0; /* somebody wrote */
 	b->events.notified(b->events.ctx);
 }
 

@@ -193,6 +193,23 @@ test_nobody_writes(void)
 	end();
 }
 
+/* A notification is somebody's who has written. */
+static void
+test_notified_while_still(void)
+{
+	struct bell_question q = {.lanes = {3}, .rungs = {{17, 9, 0}}, .count = 1};
+
+	begin(true);
+	ANSWER(lanes_result(0, 0));
+	buf_reset(&sent);
+	be_still(&q);
+	session.events.notified(session.events.ctx);
+	bell_ask(b, &q, 1);
+	expect_sent("bell/{3}/{17}/{}/{9}/{0} sync");
+	ANSWER(lanes_result(3, 1));
+	end();
+}
+
 static void
 test_another_question(void)
 {
@@ -287,6 +304,7 @@ main(void)
 	tap_suite("bell");
 	tap_test("asks", test_asks);
 	tap_test("nobody writes", test_nobody_writes);
+	tap_test("notified while nobody writes", test_notified_while_still);
 	tap_test("another question", test_another_question);
 	tap_test("another session", test_another_session);
 	tap_test("listens", test_listens);
