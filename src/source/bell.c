@@ -93,7 +93,10 @@ read_answer(struct bell *b, const PGresult *res)
 		if (PQgetisnull(res, row, 0)) {
 			const char *snapshot = PQgetvalue(res, row, 1);
 
-			b->unchanged = !same_snapshot(b, snapshot) ? 0 : b->unchanged < STILL ? b->unchanged + 1 : STILL;
+			if (!same_snapshot(b, snapshot))
+				b->unchanged = 0;
+			else if (b->unchanged < STILL)
+				b->unchanged++;
 			buf_reset(&b->snapshot);
 			buf_add_str(&b->snapshot, snapshot);
 		} else if (b->ring_count < LANES_MAX)
@@ -205,11 +208,11 @@ bell_can_ask(const struct bell *b)
 }
 
 static bool
-asks_the_same(const struct bell *b, const struct bell_question *q)
+asks_the_same(const struct bell *b, const struct bell_question *q, const char *held_keys)
 {
 	const struct bell_question *last = &b->question;
 
-	if (q->count != last->count || strcmp(q->held_keys, buf_str(&b->held_keys)) != 0)
+	if (q->count != last->count || strcmp(held_keys, buf_str(&b->held_keys)) != 0)
 		return false;
 	for (int i = 0; i < q->count; i++)
 		if (q->lanes[i] != last->lanes[i] || q->rungs[i].from_id != last->rungs[i].from_id ||
@@ -219,21 +222,19 @@ asks_the_same(const struct bell *b, const struct bell_question *q)
 }
 
 void
-bell_ask(struct bell *b, const struct bell_question *question, int64_t now_us)
+bell_ask(struct bell *b, const struct bell_question *q, int64_t now_us)
 {
-	struct bell_question q = *question;
+	const char *held_keys = q->held_keys != NULL ? q->held_keys : "{}";
 
-	if (q.held_keys == NULL)
-		q.held_keys = "{}";
-	b->comparing = b->unchanged >= STILL && asks_the_same(b, &q);
+	b->comparing = b->unchanged >= STILL && asks_the_same(b, q, held_keys);
 	if (b->comparing) {
 		session_execute(b->session, "snapshot", 0, NULL, NULL, NULL);
 		session_round_send(b->session, now_us);
 		return;
 	}
-	buf_reset(&b->held_keys);
-	buf_add_str(&b->held_keys, q.held_keys);
-	b->question = q;
+	b->question = *q;
 	b->question.held_keys = NULL;
+	buf_reset(&b->held_keys);
+	buf_add_str(&b->held_keys, held_keys);
 	ask(b, now_us);
 }

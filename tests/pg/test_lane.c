@@ -20,13 +20,6 @@ pass_us(struct rig *rig, int64_t us)
 		SANDBOX_MUST(loop_once(rig->loop, until_us - clock_mono_us(), &err), &err);
 }
 
-static void
-insert(PGconn *db, int count, const char *key)
-{
-	sandbox_exec(db, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
-	                 " SELECT 't', '%s', 'e', '{\"a\": 1}' FROM generate_series(1, %d)", key, count);
-}
-
 static int64_t
 unsent(struct rig *rig)
 {
@@ -40,11 +33,7 @@ relay_all(struct rig *rig, int pauses)
 	struct batch *settle = NULL;
 
 	do {
-		turn(rig, settle, 100, NULL);
-		batch_free(settle);
-		settle = take(rig);
-		if (settle != NULL)
-			ack(settle);
+		settle = relay_turn(rig, settle);
 		if (settle == NULL && pauses > 0)
 			pass_us(rig, RUNG_PAUSE_US);
 	} while (settle != NULL || pauses-- > 0);

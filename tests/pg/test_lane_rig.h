@@ -203,3 +203,24 @@ ack(struct batch *b)
 			batch_move(&b->slots[i], EV_ACKED);
 		}
 }
+
+__attribute__((unused)) static void
+insert(PGconn *db, int count, const char *key)
+{
+	sandbox_exec(db, "INSERT INTO outbox_events (aggregate_type, aggregate_id, event_type, payload)"
+	                 " SELECT 't', '%s', 'e', '{\"a\": 1}' FROM generate_series(1, %d)", key, count);
+}
+
+/* Settles, claims, and acknowledges what came: to be settled by the next. NULL when nothing did. */
+__attribute__((unused)) static struct batch *
+relay_turn(struct rig *rig, struct batch *settle)
+{
+	struct batch *b;
+
+	turn(rig, settle, 100, NULL);
+	batch_free(settle);
+	b = take(rig);
+	if (b != NULL)
+		ack(b);
+	return b;
+}
